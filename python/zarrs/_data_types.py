@@ -1,0 +1,124 @@
+"""NumPy data types as the engine sees them: bytes in an element, which of them swap, when an element equals the fill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from zarrs.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Swap = int | list[tuple[int, int, int]] | None
+
+
+class Leaf(NamedTuple):
+    """A part of an element without parts of its own; `repeats` of them lie side by side."""
+
+    offset: int
+    repeats: int
+    dtype: np.dtype[Any]
+
+    @property
+    def unit(self) -> int:
+        """Bytes that change order together; 1 if none do."""
+        kind, size = self.dtype.kind, self.dtype.itemsize
+        if kind == "c":
+            return size // 2
+        if kind == "U":
+            return 4
+        return size if kind in "iufMm" else 1
+
+
+def leaves(dtype: np.dtype[Any], offset: int = 0) -> Iterator[Leaf]:
+    """The leaves of `dtype` in the order of its fields."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        count = int(np.prod(shape, dtype=np.int64))
+        if base.fields is None:
+            yield Leaf(offset, count, base)
+        else:
+            for number in range(count):
+                yield from leaves(base, offset + number * base.itemsize)
+    elif dtype.fields is not None:
+        for name in dtype.names or ():
+            part, start, *_ = dtype.fields[name]
+            yield from leaves(part, offset + start)
+    else:
+        yield Leaf(offset, 1, dtype)
+
+
+def check(dtype: np.dtype[Any]) -> None:
+    """Refuses data types whose elements are not a fixed number of plain bytes."""
+    if dtype.hasobject or dtype.kind == "T":
+        raise UnsupportedError(f"data type {dtype}", "its elements have no fixed size")
+    if dtype.itemsize == 0:
+        raise UnsupportedError(f"data type {dtype}", "its elements have no bytes")
+    if any(leaf.dtype.isbuiltin == 2 for leaf in leaves(dtype)):
+        raise UnsupportedError(f"data type {dtype}", "NumPy does not know its byte layout")
+
+
+def stored(dtype: np.dtype[Any], endian: str | None) -> np.dtype[Any]:
+    """`dtype` in the byte order that a bytes codec with `endian` gives every part of it."""
+    return dtype if endian is None else dtype.newbyteorder("<" if endian == "little" else ">")
+
+
+class Unlike(Exception):
+    """The two data types differ in more than byte order: NumPy has to convert."""
+
+
+def swap_between(stored: np.dtype[Any], memory: np.dtype[Any]) -> Swap:
+    """Which bytes change order between two data types of one layout: a unit, fields of units, or None.
+
+    Raises
+    ------
+    Unlike
+        If they differ in anything else.
+    """
+    if stored is memory:
+        return None
+    if stored.itemsize != memory.itemsize:
+        raise Unlike
+    fields: list[tuple[int, int, int]] = []
+    pairs = list(leaves(stored)), list(leaves(memory))
+    if len(pairs[0]) != len(pairs[1]):
+        raise Unlike
+    for a, b in zip(*pairs, strict=True):
+        alike = a.dtype == b.dtype
+        if (a.offset, a.repeats) != (b.offset, b.repeats) or not (
+            alike or a.dtype == b.dtype.newbyteorder()
+        ):
+            raise Unlike
+        if not alike:
+            fields.append((a.offset, a.unit, a.repeats * (a.dtype.itemsize // a.unit)))
+    if not fields:
+        return None
+    if stored.fields is None:
+        return fields[0][1]
+    return fields
+
+
+def emptiness(dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """How zarr compares elements of `dtype` with the fill value (``zarr.core.buffer.NDBuffer.all_equal``)."""
+    kind, size = dtype.kind, dtype.itemsize
+    if dtype.fields is not None:
+        return (
+            "fields",
+            [
+                (leaf.offset, leaf.dtype.itemsize, leaf.repeats, _leaf_class(leaf.dtype), leaf.unit)
+                for leaf in leaves(dtype)
+            ],
+        )
+    if kind == "f":
+        return ("float", size)
+    if kind == "c":
+        return ("complex", size // 2)
+    return ("bool",) if kind == "b" else ("bits",)
+
+
+def _leaf_class(dtype: np.dtype[Any]) -> str:
+    if dtype.kind in "fc":
+        return "float"
+    return "time" if dtype.kind in "Mm" else "bits"

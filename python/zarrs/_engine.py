@@ -1,0 +1,116 @@
+"""One array's engine for the data type and fill value that a call's chunks have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zarr.core.buffer.cpu import Buffer, NDBuffer
+
+from zarrs import _data_types
+from zarrs._codecs import chain_of, evolve
+from zarrs.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from zarr.abc.codec import Codec
+    from zarr.core.array_spec import ArraySpec
+
+    from zarrs import _internal
+
+
+class CompiledEngine:
+    """The engine, and how NumPy's arrays relate to what it stores."""
+
+    __slots__ = ("_swaps", "dtype", "engine", "stored")
+
+    def __init__(self, engine: _internal.Engine, dtype: Any, stored: Any) -> None:
+        self.engine = engine
+        self.dtype = dtype
+        self.stored = stored
+        self._swaps: tuple[Any, Any] | None = None
+
+    def swap_to(self, dtype: np.dtype[Any]) -> Any:
+        """Which bytes swap between stored elements and elements of `dtype`.
+
+        Raises
+        ------
+        Unlike
+            If NumPy has to convert.
+        """
+        known = self._swaps
+        if known is not None and known[0] is dtype:
+            return known[1]
+        swap = _data_types.swap_between(self.stored, dtype)
+        self._swaps = (dtype, swap)
+        return swap
+
+
+class Engines:
+    """The engines of one pipeline, by what its chunks' specs say."""
+
+    __slots__ = ("_codecs", "_last")
+
+    def __init__(self, codecs: tuple[Codec, ...]) -> None:
+        self._codecs = codecs
+        self._last: tuple[tuple[Any, ...], CompiledEngine | UnsupportedError] | None = None
+
+    def get(self, spec: ArraySpec) -> CompiledEngine:
+        """The engine for chunks of `spec`.
+
+        Raises
+        ------
+        UnsupportedError
+            If its codecs, data type or buffers are not native.
+        """
+        # Objects of the array's metadata: the same from call to call. They are held here, so their identity is theirs.
+        key = (spec.dtype, spec.fill_value, spec.prototype, spec.config.order, len(spec.shape))
+        last = self._last
+        if last is None or not all(map(_same, last[0], key)):
+            try:
+                made: CompiledEngine | UnsupportedError = _compile(self._codecs, spec)
+            except UnsupportedError as error:
+                made = error
+            last = self._last = (key, made)
+        if isinstance(last[1], UnsupportedError):
+            # A fresh one: the traceback of a raised exception grows with every raise.
+            raise UnsupportedError(last[1].what, last[1].reason)
+        return last[1]
+
+
+def _same(a: object, b: object) -> bool:
+    return a is b or (type(a) is type(b) is tuple and a == b)
+
+
+def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> CompiledEngine:
+    from zarrs import _internal
+
+    for kind, own in ((spec.prototype.buffer, Buffer), (spec.prototype.nd_buffer, NDBuffer)):
+        if kind is not own:
+            raise UnsupportedError(
+                f"buffer {kind.__module__}.{kind.__qualname__}",
+                "it is not zarr's buffer in main memory",
+            )
+    dtype = spec.dtype.to_native_dtype()
+    _data_types.check(dtype)
+    chain = chain_of(evolve(codecs, spec), spec)
+    stored = _data_types.stored(dtype, chain.endian)
+    fill_value = spec.fill_value
+    if fill_value is None:
+        fill_value = spec.dtype.default_scalar()
+    # zarr's own way: NumPy's alone loses the byte order of dates without a unit.
+    fill = NDBuffer.create(shape=(1,), dtype=dtype, fill_value=fill_value).astype(stored)
+    engine = _internal.Engine(
+        chain.chain,
+        stored.itemsize,
+        fill.as_numpy_array().tobytes(),
+        _data_types.emptiness(stored),
+        _is_big_endian(stored),
+    )
+    return CompiledEngine(engine, dtype, stored)
+
+
+def _is_big_endian(dtype: np.dtype[Any]) -> bool:
+    return any(
+        leaf.unit > 1 and leaf.dtype.newbyteorder(">") == leaf.dtype
+        for leaf in _data_types.leaves(dtype)
+    )

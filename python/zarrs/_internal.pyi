@@ -1,0 +1,95 @@
+"""The native module. Nothing here is public."""
+
+import os
+from collections.abc import Callable
+from typing import Any, final
+
+from zarrs.errors import UnsupportedError as UnsupportedError
+
+__all__ = [
+    "Engine",
+    "LocalStore",
+    "Options",
+    "OwnedBytes",
+    "Pending",
+    "UnsupportedError",
+    "cpus",
+    "read",
+    "shutdown",
+    "write",
+]
+
+@final
+class Engine:
+    """What all chunks of an array have in common, ready to run."""
+
+    def __new__(
+        cls,
+        chain: tuple[Any, ...],
+        item_size: int,
+        fill: bytes,
+        same: tuple[Any, ...],
+        big_endian: bool,
+    ) -> Engine: ...
+
+@final
+class LocalStore:
+    """The files of one `zarr.storage.LocalStore`."""
+
+    def __new__(
+        cls, root: str | os.PathLike[str], direct_io: bool, file_handle_cache_size: int
+    ) -> LocalStore: ...
+    def direct_io_refused(self) -> bool: ...
+
+@final
+class Options:
+    """What a call takes from the configuration."""
+
+    def __new__(
+        cls,
+        *,
+        threads: int,
+        chunk_concurrent_minimum: int,
+        chunk_concurrent_maximum: int | None,
+        validate_checksums: bool,
+    ) -> Options: ...
+
+@final
+class Pending:
+    """A batch that the pool is still working on."""
+
+    def wake(self, event_loop: Any, call: Callable[[Any], None], future: Any) -> bool: ...
+    def cancel(self) -> None: ...
+    def result(self) -> Any: ...
+
+@final
+class OwnedBytes:
+    """Bytes that the engine made, exported through the buffer protocol."""
+
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def read(
+    engine: Engine,
+    store: tuple[Any, Any],
+    items: list[Any],
+    path_type: type,
+    spec: Any,
+    out: Any,
+    swap: int | list[tuple[int, int, int]] | None,
+    drop_axes: tuple[int, ...],
+    options: Options,
+) -> tuple[dict[str, str], ...] | Pending | None: ...
+def write(
+    engine: Engine,
+    store: tuple[Any, Any],
+    items: list[Any],
+    path_type: type,
+    spec: Any,
+    value: Any,
+    swap: int | list[tuple[int, int, int]] | None,
+    drop_axes: tuple[int, ...],
+    options: Options,
+) -> tuple[list[tuple[str, OwnedBytes | None]], BaseException | None] | Pending: ...
+def shutdown() -> None: ...
+def cpus() -> int: ...

@@ -1,0 +1,147 @@
+//! Codec specifications, as `python/zarrs/_codecs.py` writes them, to an engine.
+//!
+//! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)` or `("sharding", chunk shape, inner
+//! chain, index is big-endian, index steps, index at start, write order, index transpose orders)`; a step is its name and its parameters.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use crate::bindings::errors::to_python;
+use crate::codec::array_to_array::transpose::Transpose;
+use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
+use crate::codec::bytes_to_bytes::BytesToBytes;
+use crate::codec::bytes_to_bytes::blosc::Blosc;
+use crate::codec::bytes_to_bytes::crc32c::Crc32c;
+use crate::codec::bytes_to_bytes::gzip::Gzip;
+use crate::codec::bytes_to_bytes::zlib::Zlib;
+use crate::codec::bytes_to_bytes::zstd::Zstd;
+use crate::codec::{Chain, Serializer};
+use crate::memory::{EmptyRule, Field, Leaf, Same};
+use crate::pipeline::Engine;
+
+/// What all chunks of an array have in common, ready to run.
+#[pyclass(frozen, name = "Engine", module = "zarrs._internal")]
+pub struct PyEngine(pub Arc<Engine>);
+
+#[pymethods]
+impl PyEngine {
+    #[new]
+    fn new(
+        chain: &Bound<'_, PyTuple>,
+        item_size: usize,
+        fill: &Bound<'_, PyBytes>,
+        same: &Bound<'_, PyTuple>,
+        big_endian: bool,
+    ) -> PyResult<Self> {
+        let fill = fill.as_bytes().to_vec();
+        if fill.len() != item_size {
+            return Err(PyValueError::new_err(format!(
+                "the fill value has {} bytes, an element has {item_size}",
+                fill.len()
+            )));
+        }
+        let empty = EmptyRule::new(&fill, &same_of(same)?, big_endian);
+        Ok(Self(Arc::new(Engine { chain: chain_of(chain)?, item_size, fill, empty })))
+    }
+}
+
+fn same_of(spec: &Bound<'_, PyTuple>) -> PyResult<Same> {
+    let name: String = spec.get_item(0)?.extract()?;
+    Ok(match name.as_str() {
+        "bits" => Same::Bits,
+        "bool" => Same::Bool,
+        "float" => Same::FloatNan { unit: spec.get_item(1)?.extract()? },
+        "complex" => Same::Complex { unit: spec.get_item(1)?.extract()? },
+        "never" => Same::Never,
+        "fields" => {
+            let fields: Vec<(usize, usize, usize, String, usize)> = spec.get_item(1)?.extract()?;
+            Same::Fields(
+                fields
+                    .into_iter()
+                    .map(|(offset, size, count, leaf, unit)| {
+                        let leaf = match leaf.as_str() {
+                            "float" => Leaf::Float { unit },
+                            "time" => Leaf::Time,
+                            _ => Leaf::Bits,
+                        };
+                        Field { offset, size, count, leaf }
+                    })
+                    .collect(),
+            )
+        }
+        _ => return Err(PyValueError::new_err(format!("no emptiness rule is called {name:?}"))),
+    })
+}
+
+fn chain_of(spec: &Bound<'_, PyTuple>) -> PyResult<Chain> {
+    let transpose = transpose_of(&spec.get_item(0)?)?;
+    let serializer = spec.get_item(1)?.cast_into::<PyTuple>()?;
+    let name: String = serializer.get_item(0)?.extract()?;
+    let serializer = match name.as_str() {
+        "bytes" => Serializer::Bytes,
+        "sharding" => Serializer::Sharding(Box::new(sharding_of(&serializer)?)),
+        _ => return Err(PyValueError::new_err(format!("no serializer is called {name:?}"))),
+    };
+    Ok(Chain { transpose, serializer, compressors: steps_of(&spec.get_item(2)?)? })
+}
+
+fn transpose_of(orders: &Bound<'_, PyAny>) -> PyResult<Transpose> {
+    let each: Vec<Vec<usize>> = orders.extract()?;
+    each.into_iter()
+        .try_fold(Transpose::identity(), |all, order| all.then(Transpose::new(order)?))
+        .map_err(|error| to_python(orders.py(), error))
+}
+
+fn sharding_of(spec: &Bound<'_, PyTuple>) -> PyResult<Sharding> {
+    let order: String = spec.get_item(6)?.extract()?;
+    let index_steps = steps_of(&spec.get_item(4)?)?;
+    if index_steps.iter().any(|step| step.encoded_size(0).is_none()) {
+        return Err(PyValueError::new_err("a shard index codec has no fixed size"));
+    }
+    Ok(Sharding {
+        chunk_shape: spec.get_item(1)?.extract()?,
+        inner: chain_of(&spec.get_item(2)?.cast_into::<PyTuple>()?)?,
+        index_big_endian: spec.get_item(3)?.extract()?,
+        index_transpose: transpose_of(&spec.get_item(7)?)?,
+        index_steps,
+        index_at_start: spec.get_item(5)?.extract()?,
+        order: match order.as_str() {
+            "morton" => WriteOrder::Morton,
+            "colexicographic" => WriteOrder::Colexicographic,
+            _ => WriteOrder::Lexicographic,
+        },
+    })
+}
+
+fn steps_of(specs: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn BytesToBytes>>> {
+    specs.try_iter()?.map(|spec| step_of(&spec?.cast_into::<PyTuple>()?)).collect()
+}
+
+fn step_of(spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesToBytes>> {
+    let name: String = spec.get_item(0)?.extract()?;
+    Ok(match name.as_str() {
+        "zstd" => {
+            let (_, level, checksum): (String, i32, bool) = spec.extract()?;
+            Arc::new(Zstd::new(level, checksum))
+        }
+        "gzip" => {
+            let (_, level): (String, i32) = spec.extract()?;
+            Arc::new(Gzip::new(level))
+        }
+        "zlib" => {
+            let (_, level): (String, i32) = spec.extract()?;
+            Arc::new(Zlib::new(level))
+        }
+        "blosc" => {
+            let (_, cname, clevel, shuffle, blocksize, typesize): (String, String, i32, i32, i32, usize) =
+                spec.extract()?;
+            let step = Blosc::new(&cname, clevel, shuffle, blocksize, typesize);
+            Arc::new(step.map_err(|error| to_python(spec.py(), error))?)
+        }
+        "crc32c" => Arc::new(Crc32c),
+        _ => return Err(PyValueError::new_err(format!("no bytes-to-bytes codec is called {name:?}"))),
+    })
+}

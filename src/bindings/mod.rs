@@ -1,0 +1,29 @@
+//! The Python boundary, and the only place that names `pyo3`: zarr's batch becomes plain rows, NumPy arrays become checked
+//! views, codec specifications become an engine, errors become exceptions, a finished batch wakes a future.
+
+mod array;
+mod batch;
+mod call;
+mod engine;
+mod errors;
+mod owned;
+mod selection;
+mod store;
+mod work;
+
+use pyo3::prelude::*;
+
+/// Adds everything to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("UnsupportedError", errors::unsupported_type(module.py())?)?;
+    module.add_class::<engine::PyEngine>()?;
+    module.add_class::<store::PyLocalStore>()?;
+    module.add_class::<call::Options>()?;
+    module.add_class::<call::Pending>()?;
+    module.add_class::<owned::OwnedBytes>()?;
+    module.add_function(wrap_pyfunction!(call::read, module)?)?;
+    module.add_function(wrap_pyfunction!(call::write, module)?)?;
+    module.add_function(wrap_pyfunction!(call::shutdown, module)?)?;
+    module.add_function(wrap_pyfunction!(call::cpus, module)?)?;
+    Ok(())
+}

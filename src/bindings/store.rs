@@ -1,0 +1,62 @@
+//! Native stores as Python makes them: a directory, or the dictionary of a memory store.
+
+#![allow(unsafe_code, reason = "vouches for the bytes of stored objects")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::bindings::array::View;
+use crate::bindings::errors::unsupported;
+use crate::memory::Held;
+use crate::pipeline::Batch;
+use crate::pipeline::source::Store;
+use crate::store::local::{LocalStore, Options};
+
+/// The files of one `zarr.storage.LocalStore`.
+#[pyclass(frozen, name = "LocalStore", module = "zarrs._internal")]
+pub struct PyLocalStore(Arc<LocalStore>);
+
+#[pymethods]
+impl PyLocalStore {
+    #[new]
+    fn new(root: PathBuf, direct_io: bool, file_handle_cache_size: usize) -> Self {
+        Self(Arc::new(LocalStore::new(root, Options { direct_io, handle_cache: file_handle_cache_size })))
+    }
+
+    /// Whether direct I/O was asked for and the file system refused it.
+    fn direct_io_refused(&self) -> bool {
+        self.0.direct_io_refused()
+    }
+}
+
+/// The engine's store for a batch, and the Python objects that must stay alive with it.
+pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<PyAny>>)> {
+    if let Ok(local) = store.cast::<PyLocalStore>() {
+        return Ok((Store::Local(Arc::clone(&local.get().0)), Vec::new()));
+    }
+    let py = store.py();
+    let objects = store.cast::<PyDict>()?;
+    let mut held = Vec::with_capacity(batch.groups.len());
+    let mut owners = Vec::with_capacity(batch.groups.len());
+    for number in 0..batch.groups.len() {
+        let Some(buffer) = objects.get_item(batch.key(number))? else {
+            held.push(None);
+            continue;
+        };
+        let array = buffer.getattr(intern!(py, "_data"))?;
+        let view =
+            View::new(&array).map_err(|_| unsupported(py, "store", "a stored buffer does not lie in main memory"))?;
+        if view.item_size != 1 || view.strides.iter().any(|stride| *stride != 1) || view.shape.len() != 1 {
+            return Err(unsupported(py, "store", "a stored buffer is not a row of bytes"));
+        }
+        // SAFETY: a row of bytes, whose owner is kept until the batch is done. That nobody writes it meanwhile is zarr's
+        // rule: a stored buffer is replaced, never changed.
+        held.push(Some(unsafe { Held::new(view.ptr, view.len()) }));
+        owners.push(array.unbind());
+    }
+    Ok((Store::Memory(held), owners))
+}

@@ -1,0 +1,3 @@
+//! Array-to-array codecs.
+
+pub mod transpose;

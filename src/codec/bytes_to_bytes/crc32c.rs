@@ -1,0 +1,63 @@
+//! The crc32c checksum: four little-endian bytes after the data.
+//! <https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/>
+
+use super::BytesToBytes;
+use super::output::{copy_exactly, reserve, too_long};
+use crate::error::{Error, Result};
+use crate::memory::Place;
+
+const LENGTH: usize = 4;
+
+/// The `crc32c` codec; it has no configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Crc32c;
+
+/// `input` without its checksum, which is compared only if `validate`.
+fn strip(input: &[u8], validate: bool) -> Result<&[u8]> {
+    let Some((data, stored)) = input.split_last_chunk::<LENGTH>() else {
+        return Err(Error::value(format!("{} bytes cannot hold the {LENGTH} bytes of a crc32c checksum", input.len())));
+    };
+    if validate {
+        let (stored, computed) = (u32::from_le_bytes(*stored), ::crc32c::crc32c(data));
+        if stored != computed {
+            return Err(Error::value(format!(
+                "crc32c checksum does not match: stored {stored:#010x}, computed {computed:#010x}"
+            )));
+        }
+    }
+    Ok(data)
+}
+
+impl BytesToBytes for Crc32c {
+    fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        reserve(out, input.len().saturating_add(LENGTH))?;
+        out.extend_from_slice(input);
+        out.extend_from_slice(&::crc32c::crc32c(input).to_le_bytes());
+        Ok(())
+    }
+
+    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+        copy_exactly(strip(input, true)?, place)
+    }
+
+    fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
+        let data = strip(input, true)?;
+        if data.len() > limit {
+            return Err(too_long(limit));
+        }
+        reserve(out, data.len())?;
+        out.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn decode_view<'a>(&self, input: &'a [u8], validate: bool) -> Option<Result<&'a [u8]>> {
+        Some(strip(input, validate))
+    }
+
+    fn encoded_size(&self, decoded: usize) -> Option<usize> {
+        decoded.checked_add(LENGTH)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! Bytes-to-bytes codecs: compressors and checksums, one file for each library. No arrays, no stores, no threads.
+
+mod deflate;
+mod output;
+#[cfg(test)]
+mod samples;
+
+pub mod blosc;
+pub mod crc32c;
+pub mod gzip;
+pub mod zlib;
+pub mod zstd;
+
+pub use output::copy_exactly;
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::memory::Place;
+
+/// One compressor or checksum with its configuration. Contexts live in the thread, so a step is shared freely.
+pub trait BytesToBytes: Send + Sync + Debug {
+    /// The encoded form of `input`, appended to `out`.
+    fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()>;
+
+    /// Decodes `input` into `place`, which must be filled exactly.
+    ///
+    /// # Errors
+    /// `Value` naming both lengths when `input` decodes to another length than the place has; else the class
+    /// that numcodecs raises for damaged bytes.
+    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()>;
+
+    /// Decodes `input` onto the end of `out`, whose length is not known beforehand.
+    ///
+    /// # Errors
+    /// `Value` when more than `limit` bytes would be produced; memory grows only as bytes arrive.
+    fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()>;
+
+    /// For steps that only check and strip (checksums): the decoded bytes as a part of `input`. `None` for all others.
+    fn decode_view<'a>(&self, input: &'a [u8], validate: bool) -> Option<Result<&'a [u8]>> {
+        let _ = (input, validate);
+        None
+    }
+
+    /// Decodes only bytes `start..start + place.len()` of the decoded form, if this codec can at less cost than all of it.
+    /// `decoded_len` is the length that the whole must have, checked before anything is written.
+    /// `None` if it cannot.
+    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: Place<'_>) -> Option<Result<()>> {
+        let _ = (input, decoded_len, start, place);
+        None
+    }
+
+    /// Which parts of the encoded form [`BytesToBytes::decode_span`] looks at for bytes `span` of the decoded form, given
+    /// the first bytes of it in `head`. `None` if the head does not tell, or all of it is needed.
+    fn span_parts(
+        &self,
+        head: &[u8],
+        encoded_len: usize,
+        decoded_len: usize,
+        span: Range<usize>,
+    ) -> Option<Vec<Range<usize>>> {
+        let _ = (head, encoded_len, decoded_len, span);
+        None
+    }
+
+    /// How many first bytes [`BytesToBytes::span_parts`] should see; `None` for codecs that cannot skip anything.
+    fn span_head(&self, decoded_len: usize) -> Option<usize> {
+        let _ = decoded_len;
+        None
+    }
+
+    /// Encoded length for `decoded` bytes, for codecs whose encoded size is fixed (checksums). `None` for compressors.
+    fn encoded_size(&self, decoded: usize) -> Option<usize> {
+        let _ = decoded;
+        None
+    }
+}
+
+/// The error of a chunk or subchunk that decodes to another length than its shape and data type need.
+pub fn wrong_length(got: usize, expected: usize) -> Error {
+    Error::value(format!("decoded to {got} bytes, expected {expected}"))
+}

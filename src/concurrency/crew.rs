@@ -1,0 +1,262 @@
+//! The threads of one pool and the jobs that they serve: who joins which job, who is woken, who sleeps.
+//! Everything here changes under one lock, which is taken when a participant joins or parts, never per unit.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::job::{Parted, Shared};
+
+/// A pool of at most `size` threads, started one by one as jobs want them and never joined.
+pub(super) struct Crew {
+    size: usize,
+    roster: Mutex<Roster>,
+    bell: Condvar,
+    /// Jobs that have no participant. Changed under the lock, read without it between runs.
+    unserved: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Roster {
+    /// Every job that is not over, oldest first.
+    jobs: VecDeque<Arc<Shared>>,
+    /// Participants of all jobs, helping callers included; at most the crew's size.
+    running: usize,
+    threads: usize,
+    asleep: usize,
+    /// Threads awake (or about to be) that will look for a job before they sleep.
+    looking: usize,
+    /// Wake-ups that no sleeper has answered yet.
+    calls: usize,
+    closed: bool,
+}
+
+/// Threads to wake and to start, once the lock is released.
+#[derive(Clone, Copy, Default)]
+struct Summons {
+    wake: usize,
+    start: usize,
+}
+
+/// How long a thread serves one job while another job has nobody: short enough that a small read beside a large one does
+/// not feel it, long enough that changing over costs nothing.
+const TURN: Duration = Duration::from_millis(10);
+
+/// Threads that one thread wakes or starts, each of which calls the next. A wake-up costs the waker 11 to 18 µs: two keep
+/// the way to a whole pool short; a helping caller, who has units to run at once, wakes only one.
+const CALLS: usize = 2;
+const CALLS_OF_A_HELPER: usize = 1;
+
+impl Crew {
+    pub(super) fn new(size: usize, closed: bool) -> Self {
+        let roster = Mutex::new(Roster { closed, ..Roster::default() });
+        Self { size, roster, bell: Condvar::new(), unserved: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Takes `job` in and calls for participants; with `joins`, the caller is the first of them and gets its place.
+    /// It joins only where no other job is in flight (see `submit_and_help`).
+    ///
+    /// # Errors
+    /// The crew is closed: the job is the caller's.
+    pub(super) fn admit(&'static self, job: &Arc<Shared>, joins: bool) -> Result<Option<usize>, ()> {
+        let mut roster = locked(&self.roster);
+        if roster.closed {
+            return Err(());
+        }
+        roster.jobs.push_back(Arc::clone(job));
+        self.unserved.fetch_add(1, Ordering::Relaxed);
+        let slot = if joins && roster.jobs.len() == 1 { self.enter(&mut roster, job) } else { None };
+        self.call(roster, if slot.is_some() { CALLS_OF_A_HELPER } else { CALLS });
+        Ok(slot)
+    }
+
+    /// A place in `job` for the calling thread, if one is free and the pool has room for another participant.
+    pub(super) fn join(&self, job: &Arc<Shared>) -> Option<usize> {
+        let mut roster = locked(&self.roster);
+        // A job that is over has nothing left to start.
+        if job.unstarted() { self.enter(&mut roster, job) } else { None }
+    }
+
+    /// The caller's participation ends; the last to leave a job with nothing left to start finishes it.
+    pub(super) fn part(&'static self, job: &Arc<Shared>, slot: usize) {
+        let mut roster = locked(&self.roster);
+        let over = self.leave(&mut roster, job, slot);
+        self.call(roster, CALLS);
+        if over {
+            job.finish();
+        }
+    }
+
+    /// Takes out a stopped job that nobody serves; true if this call did, which must then finish it.
+    pub(super) fn withdraw(&self, job: &Arc<Shared>) -> bool {
+        let mut roster = locked(&self.roster);
+        let idle = job.members.load(Ordering::Relaxed) == 0 && roster.remove(job);
+        if idle {
+            self.unserved.fetch_sub(1, Ordering::Relaxed);
+        }
+        idle
+    }
+
+    /// Refuses new jobs from now on; the jobs that are not over.
+    pub(super) fn close(&self) -> Vec<Arc<Shared>> {
+        let mut roster = locked(&self.roster);
+        roster.closed = true;
+        roster.jobs.iter().cloned().collect()
+    }
+
+    fn enter(&self, roster: &mut Roster, job: &Shared) -> Option<usize> {
+        if roster.running >= self.size {
+            return None;
+        }
+        let slot = job.ranges.claim()?;
+        roster.running += 1;
+        if job.members.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.unserved.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(slot)
+    }
+
+    /// True if the job is over and was taken out of the list.
+    fn leave(&self, roster: &mut Roster, job: &Arc<Shared>, slot: usize) -> bool {
+        job.ranges.release(slot);
+        roster.running -= 1;
+        let last = job.members.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last && !job.unstarted() {
+            return roster.remove(job);
+        }
+        if last {
+            self.unserved.fetch_add(1, Ordering::Relaxed);
+        }
+        false
+    }
+
+    /// Calls as many threads, up to `most`, as would find a place and are not on their way already.
+    fn call(&'static self, mut roster: MutexGuard<'_, Roster>, most: usize) {
+        let number = roster.threads;
+        let summons = roster.summon(self.size, most);
+        drop(roster);
+        for _ in 0..summons.wake {
+            self.bell.notify_one();
+        }
+        for number in number..number + summons.start {
+            self.start(number);
+        }
+    }
+
+    fn start(&'static self, number: usize) {
+        let name = format!("zarrs-{number}");
+        // The handle is dropped: the thread is never joined, and the process does not wait for it.
+        if std::thread::Builder::new().name(name).spawn(|| self.serve()).is_ok() {
+            return;
+        }
+        let mut roster = locked(&self.roster);
+        roster.threads -= 1;
+        roster.looking -= 1;
+        if roster.threads == 0 {
+            // No thread can be had at all (a limit on processes): the caller does the work.
+            drop(roster);
+            while let Some((job, slot)) = self.take() {
+                if job.participate(slot, || false) == Parted::Forked {
+                    return;
+                }
+                self.part(&job, slot);
+            }
+        }
+    }
+
+    /// The oldest job that wants a participant, joined.
+    fn take(&self) -> Option<(Arc<Shared>, usize)> {
+        let mut roster = locked(&self.roster);
+        self.take_from(&mut roster)
+    }
+
+    fn take_from(&self, roster: &mut Roster) -> Option<(Arc<Shared>, usize)> {
+        if roster.running >= self.size {
+            return None;
+        }
+        let job = roster.jobs.iter().find(|job| job.wanted() > 0).map(Arc::clone)?;
+        let slot = self.enter(roster, &job)?;
+        Some((job, slot))
+    }
+
+    /// A thread's life: serve the oldest job that wants somebody, sleep when none does.
+    fn serve(&'static self) {
+        let mut roster = locked(&self.roster);
+        loop {
+            let Some((job, slot)) = self.take_from(&mut roster) else {
+                roster = self.sleep(roster);
+                continue;
+            };
+            roster.looking -= 1;
+            self.call(roster, CALLS);
+            let joined = Instant::now();
+            let leave = || self.unserved.load(Ordering::Relaxed) > 0 && joined.elapsed() > TURN;
+            let parted = job.participate(slot, leave);
+            if parted == Parted::Forked {
+                // The child's only thread comes out of a unit that forked; there is no crew to go back to.
+                return;
+            }
+            roster = locked(&self.roster);
+            if parted == Parted::Called && roster.remove(&job) {
+                // It had its turn: the jobs behind it go first now.
+                roster.jobs.push_back(Arc::clone(&job));
+            }
+            if self.leave(&mut roster, &job, slot) {
+                // `finished` may take long (it waits for the GIL), so another thread is called for what waits here.
+                self.call(roster, CALLS);
+                job.finish();
+                roster = locked(&self.roster);
+            }
+            roster.looking += 1;
+        }
+    }
+
+    /// Until somebody calls. Without spinning first: 20 µs of it, with or without yielding, showed no consistent gain on
+    /// two busy CPUs (a little faster under 16 callers, slower under one).
+    fn sleep<'a>(&self, mut roster: MutexGuard<'a, Roster>) -> MutexGuard<'a, Roster> {
+        roster.looking -= 1;
+        roster.asleep += 1;
+        while roster.calls == 0 {
+            roster = self.bell.wait(roster).unwrap_or_else(PoisonError::into_inner);
+        }
+        // Whoever called has moved this thread from `asleep` to `looking`.
+        roster.calls -= 1;
+        roster
+    }
+}
+
+impl Roster {
+    fn summon(&mut self, size: usize, most: usize) -> Summons {
+        let room = size - self.running;
+        let mut wanted = 0;
+        for job in &self.jobs {
+            if wanted >= room {
+                break;
+            }
+            wanted += job.wanted();
+        }
+        let missing = wanted.min(room).saturating_sub(self.looking).min(most);
+        let wake = missing.min(self.asleep);
+        let start = (missing - wake).min(size - self.threads);
+        self.asleep -= wake;
+        self.calls += wake;
+        self.threads += start;
+        self.looking += wake + start;
+        Summons { wake, start }
+    }
+
+    fn remove(&mut self, job: &Arc<Shared>) -> bool {
+        let found = self.jobs.iter().position(|other| Arc::ptr_eq(other, job));
+        found.and_then(|index| self.jobs.remove(index)).is_some()
+    }
+}
+
+/// Locks. No code that can panic runs under a lock of this room, so a poisoned one is whole.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,207 @@
+//! Copies between strided places: picks the loop for the axes that are left and walks it.
+//! Leaves out the normalisation of axes (`axes.rs`), single elements (`movers.rs`) and transposition (`transpose.rs`).
+#![allow(unsafe_code)] // The walk computes raw addresses from offsets that `view.rs` has checked.
+#![allow(clippy::inline_always)] // Only what is inlined into `innermost_avx2` is compiled for AVX2.
+
+use std::marker::PhantomData;
+
+use super::axes::{CopyAxis, Nest, Plane, Walk};
+use super::element::{Element, Swap, swap_in_place};
+use super::fill::fill;
+use super::movers::{Bytes, Ends, Lines, Move, Reversed, ReversedFields, ReversedRun, Whole};
+use super::transpose::{Stepped, crossed};
+
+/// Up to this many bytes a broadcast element is swapped once and then filled in.
+const BROADCAST: usize = 1024;
+
+/// Copies the elements that `axes` walk, swapped as `element` says: selection, transposition and byte order in one pass.
+///
+/// `from` and `to` are the addresses of index 0 in every axis; elements need no alignment. No axes: one element. Where
+/// a target is a list, writes happen in C order of `axes`, so that the last of several to one place wins.
+///
+/// # Safety
+/// Every element walked can be read on the side of `from` and written on the side of `to`, and no element of one side
+/// overlaps an element of the other. Not for safety: where different indices of `Stride` axes are one target, any of
+/// them may win.
+pub(super) unsafe fn copy(from: *const u8, to: *mut u8, axes: &[CopyAxis<'_>], element: &Element) {
+    let structured = matches!(element.swap, Swap::Fields(_));
+    let Some(mut nest) = Nest::new(axes.iter().copied(), element.size, structured) else { return };
+    let from = from.wrapping_offset(nest.from);
+    let to = to.wrapping_offset(nest.to);
+    let (size, plane) = (nest.size, nest.plane);
+    let axes = nest.axes();
+    // SAFETY: the caller vouches for every element; a broadcast has one that can be read, and all targets.
+    unsafe {
+        if size <= BROADCAST && !axes.is_empty() && axes.iter().all(|axis| matches!(axis.from, Walk::Stride(0))) {
+            let mut one = vec![0; size];
+            from.copy_to_nonoverlapping(one.as_mut_ptr(), size);
+            swap_in_place(&mut one, element);
+            fill(to, axes, &one);
+        } else {
+            Walking { from, to, axes, plane }.elements(size, &element.swap);
+        }
+    }
+}
+
+/// The walk of a copy that waits for its mover.
+pub(super) struct Walking<'a> {
+    pub from: *const u8,
+    pub to: *mut u8,
+    pub axes: &'a [CopyAxis<'a>],
+    pub plane: Plane,
+}
+
+impl Walking<'_> {
+    /// Walks with the fastest mover for elements of `size` bytes.
+    ///
+    /// # Safety
+    /// As for [`copy`].
+    pub unsafe fn elements(self, size: usize, swap: &Swap) {
+        // SAFETY: as the caller vouches; every mover moves `size` bytes.
+        unsafe {
+            match swap {
+                Swap::None | Swap::Uniform(0 | 1) => match size {
+                    1 => self.with(Whole::<u8>(PhantomData)),
+                    2 => self.with(Whole::<u16>(PhantomData)),
+                    4 => self.with(Whole::<u32>(PhantomData)),
+                    8 => self.with(Whole::<u64>(PhantomData)),
+                    16 => self.with(Whole::<u128>(PhantomData)),
+                    3 => self.with(Ends::<u16>(size, PhantomData)),
+                    5..=7 => self.with(Ends::<u32>(size, PhantomData)),
+                    9..=15 => self.with(Ends::<u64>(size, PhantomData)),
+                    17..=32 => self.with(Ends::<u128>(size, PhantomData)),
+                    33..=64 => self.with(Ends::<[u128; 2]>(size, PhantomData)),
+                    65..=256 => self.with(Lines(size)),
+                    _ => self.with(Bytes(size)),
+                },
+                Swap::Uniform(2) if size == 2 => self.with(Reversed::<u16>(PhantomData)),
+                Swap::Uniform(4) if size == 4 => self.with(Reversed::<u32>(PhantomData)),
+                Swap::Uniform(8) if size == 8 => self.with(Reversed::<u64>(PhantomData)),
+                Swap::Uniform(2) => self.with(ReversedRun::<u16>(size, PhantomData)),
+                Swap::Uniform(4) => self.with(ReversedRun::<u32>(size, PhantomData)),
+                Swap::Uniform(8) => self.with(ReversedRun::<u64>(size, PhantomData)),
+                Swap::Uniform(unit) => self.with(ReversedFields { size, fields: &[(0, *unit, size / unit)] }),
+                Swap::Fields(fields) => self.with(ReversedFields { size, fields }),
+            }
+        }
+    }
+
+    /// Walks with `mover`.
+    ///
+    /// # Safety
+    /// As for [`copy`], for elements of the size that `mover` moves.
+    pub unsafe fn with<M: Move>(self, mover: M) {
+        // SAFETY: as the caller vouches.
+        unsafe { nest(mover, self.axes, self.plane, self.from, self.to) }
+    }
+}
+
+/// Walks all axes.
+///
+/// # Safety
+/// As for [`copy`].
+unsafe fn nest<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
+    // SAFETY: each offset is that of an element walked; the caller vouches for them all.
+    unsafe {
+        match axes {
+            [outer, rest @ ..] if rest.len() > 1 => {
+                for index in 0..outer.len {
+                    let (from, to) = step(outer, index, from, to);
+                    nest(mover, rest, plane, from, to);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            _ if M::SHUFFLES && is_x86_feature_detected!("avx2") => innermost_avx2(mover, axes, plane, from, to),
+            _ => innermost(mover, axes, plane, from, to),
+        }
+    }
+}
+
+/// Walks the last two axes, or as many as there are.
+///
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+unsafe fn innermost<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
+    // SAFETY: each offset is that of an element walked; the caller vouches for them all.
+    unsafe {
+        match axes {
+            [outer, inner, ..] => match (plane, outer.strides(), inner.strides()) {
+                (Plane::Crossed, Some(wide), Some(narrow)) => {
+                    let outer = Stepped { len: outer.len, from: wide.0, to: wide.1 };
+                    crossed(mover, outer, Stepped { len: inner.len, from: narrow.0, to: narrow.1 }, from, to);
+                }
+                _ => {
+                    for index in 0..outer.len {
+                        let (from, to) = step(outer, index, from, to);
+                        line(mover, inner, from, to);
+                    }
+                }
+            },
+            [only] => line(mover, only, from, to),
+            [] => mover.one(from, to),
+        }
+    }
+}
+
+/// [`innermost`], compiled for AVX2. The whole walk, because a call for each row costs a quarter of the speed.
+///
+/// # Safety
+/// As for [`copy`]; and the processor has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn innermost_avx2<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
+    // SAFETY: as the caller vouches.
+    unsafe { innermost(mover, axes, plane, from, to) }
+}
+
+/// Both addresses at `index` of `axis`.
+#[inline]
+fn step(axis: &CopyAxis<'_>, index: usize, from: *const u8, to: *mut u8) -> (*const u8, *mut u8) {
+    (from.wrapping_offset(axis.from.at(index)), to.wrapping_offset(axis.to.at(index)))
+}
+
+/// Walks one axis.
+///
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+unsafe fn line<M: Move>(mover: M, axis: &CopyAxis<'_>, from: *const u8, to: *mut u8) {
+    // SAFETY: each offset is that of an element walked; the caller vouches for them all.
+    unsafe {
+        match (axis.from, axis.to) {
+            (Walk::Stride(wide), Walk::Stride(narrow)) => {
+                stepped(mover, Stepped { len: axis.len, from: wide, to: narrow }, from, to);
+            }
+            (Walk::Offsets(places), Walk::Stride(stride)) => {
+                for (index, &place) in places[..axis.len].iter().enumerate() {
+                    mover.one(from.wrapping_offset(place), to.wrapping_offset(stride * index as isize));
+                }
+            }
+            (Walk::Stride(stride), Walk::Offsets(places)) => {
+                for (index, &place) in places[..axis.len].iter().enumerate() {
+                    mover.one(from.wrapping_offset(stride * index as isize), to.wrapping_offset(place));
+                }
+            }
+            (Walk::Offsets(sources), Walk::Offsets(targets)) => {
+                for (&source, &target) in sources[..axis.len].iter().zip(&targets[..axis.len]) {
+                    mover.one(from.wrapping_offset(source), to.wrapping_offset(target));
+                }
+            }
+        }
+    }
+}
+
+/// Walks elements at equal steps.
+///
+/// # Safety
+/// As for [`copy`].
+#[inline(always)]
+pub(super) unsafe fn stepped<M: Move>(mover: M, axis: Stepped, mut from: *const u8, mut to: *mut u8) {
+    for _ in 0..axis.len {
+        // SAFETY: the caller vouches for each element; the addresses after the last one are never used.
+        unsafe { mover.one(from, to) };
+        from = from.wrapping_offset(axis.from);
+        to = to.wrapping_offset(axis.to);
+    }
+}

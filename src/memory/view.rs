@@ -1,0 +1,186 @@
+//! Strided arrays as the engine sees them: an address, the bytes that may be touched around it, strides, an element.
+//! Every copy is checked once, before it starts: no walk leaves the array or the image. Leaves out what a selection means.
+#![allow(unsafe_code)] // Past the check, elements are moved by address.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use super::axes::{CopyAxis, Walk};
+use super::element::{Element, Swap};
+use super::place::Place;
+use super::{fill, strided};
+
+/// An array of elements. It stays in one thread (see [`Shared`]), so any number of hands may write it.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Address of index zero in every dimension.
+    ptr: *mut u8,
+    /// First byte that may be touched, from `ptr`.
+    first: isize,
+    /// End of the bytes that may be touched, from `ptr`.
+    end: isize,
+    strides: Vec<isize>,
+    element: Element,
+    writable: bool,
+    bytes: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> View<'a> {
+    /// The packed elements in `bytes`, to be read and written.
+    pub fn over(bytes: &'a mut [u8], strides: Vec<isize>, element: Element) -> Self {
+        Self::new(bytes.as_mut_ptr(), (0, bytes.len() as isize), strides, element, true)
+    }
+
+    /// The packed elements in `bytes`, to be read.
+    pub fn of(bytes: &'a [u8], strides: Vec<isize>, element: Element) -> Self {
+        Self::new(bytes.as_ptr().cast_mut(), (0, bytes.len() as isize), strides, element, false)
+    }
+
+    fn new(ptr: *mut u8, (first, end): (isize, isize), strides: Vec<isize>, element: Element, writable: bool) -> Self {
+        let fits = match &element.swap {
+            Swap::None => true,
+            Swap::Uniform(unit) => *unit > 0 && element.size.is_multiple_of(*unit),
+            Swap::Fields(fields) => fields.iter().all(|&(offset, unit, count)| {
+                unit.checked_mul(count).and_then(|len| len.checked_add(offset)).is_some_and(|end| end <= element.size)
+            }),
+        };
+        assert!(fits, "{:?} does not fit elements of {} bytes", element.swap, element.size);
+        Self { ptr, first, end, strides, element, writable, bytes: PhantomData }
+    }
+
+    /// Bytes to the next index of each dimension.
+    pub fn strides(&self) -> &[isize] {
+        &self.strides
+    }
+
+    /// How its elements differ from stored ones.
+    pub fn element(&self) -> &Element {
+        &self.element
+    }
+
+    /// Copies elements of `image`, from byte `from` on, to byte `to` of the view on: along `axes`, swapped as the
+    /// view's element says.
+    pub fn scatter(&self, image: &[u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
+        self.assert_writable();
+        if self.is_nothing(axes) {
+            return;
+        }
+        let size = self.element.size;
+        assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (0, image.len() as isize));
+        assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (self.first, self.end));
+        let (from, to) = (image.as_ptr().wrapping_offset(from), self.ptr.wrapping_offset(to));
+        // SAFETY: all elements lie in the image, which is borrowed, and in the view, as was just checked; the view can be
+        // written, and nothing that is borrowed overlaps it. Where targets repeat, only the order of writes is open.
+        unsafe { strided::copy(from, to, axes, &self.element) };
+    }
+
+    /// Copies elements of the view, from byte `from` on, to byte `to` of `image` on, as [`View::scatter`].
+    pub fn gather(&self, image: &mut [u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
+        if self.is_nothing(axes) {
+            return;
+        }
+        let size = self.element.size;
+        assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (self.first, self.end));
+        assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (0, image.len() as isize));
+        let (from, to) = (self.ptr.wrapping_offset(from), image.as_mut_ptr().wrapping_offset(to));
+        // SAFETY: all elements lie in the view and in the image, as was just checked; the image is borrowed exclusively.
+        unsafe { strided::copy(from, to, axes, &self.element) };
+    }
+
+    /// Writes `pattern`, one element in the view's byte order, to all that the `to` side of `axes` walks from byte `to`.
+    pub fn fill(&self, to: isize, axes: &[CopyAxis<'_>], pattern: &[u8]) {
+        self.assert_writable();
+        if self.is_nothing(axes) {
+            return;
+        }
+        assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), pattern.len(), (self.first, self.end));
+        // SAFETY: all targets lie in the view, which can be written, as was just checked.
+        unsafe { fill::fill(self.ptr.wrapping_offset(to), axes, pattern) };
+    }
+
+    /// The `len` bytes from byte `offset` on, to be filled without a detour.
+    pub fn run(&self, offset: isize, len: usize) -> Place<'_> {
+        self.assert_writable();
+        if len == 0 {
+            return Place::from(<&mut [u8]>::default());
+        }
+        assert_within(offset, std::iter::empty(), len, (self.first, self.end));
+        // SAFETY: the bytes lie in the view, as was just checked, and can be written; neither a view nor a place leaves
+        // its thread, and neither gives a reference to these bytes.
+        unsafe { Place::new(self.ptr.wrapping_offset(offset), len) }
+    }
+
+    /// Whether `axes` walk no element, or elements of no bytes: the kernels then touch nothing.
+    fn is_nothing(&self, axes: &[CopyAxis<'_>]) -> bool {
+        self.element.size == 0 || axes.iter().any(|axis| axis.len == 0)
+    }
+
+    fn assert_writable(&self) {
+        assert!(self.writable, "a view of elements that may only be read cannot be written");
+    }
+}
+
+/// Panics unless all elements of `size` bytes that `walks` reach from byte `at` on lie in bytes `first..end`. A selection
+/// was checked before any byte moves, so this is the engine's own mistake; the pool makes an error of it.
+fn assert_within<'w>(
+    at: isize,
+    walks: impl Iterator<Item = (usize, Walk<'w>)>,
+    size: usize,
+    (first, end): (isize, isize),
+) {
+    let reach = reach(at, walks, size);
+    assert!(
+        reach.is_some_and(|(low, high)| first <= low && high <= end),
+        "a copy of elements of {size} bytes from byte {at} on reaches {reach:?}, outside of bytes {first} to {end}"
+    );
+}
+
+/// First byte that the walks reach, and the end of the last; `None` if a list is too short or a number too large.
+fn reach<'w>(at: isize, walks: impl Iterator<Item = (usize, Walk<'w>)>, size: usize) -> Option<(isize, isize)> {
+    let (mut low, mut high) = (at, at.checked_add_unsigned(size)?);
+    for (len, walk) in walks {
+        let (least, most) = walk.bounds(len)?;
+        low = low.checked_add(least)?;
+        high = high.checked_add(most)?;
+    }
+    Some((low, high))
+}
+
+/// A view of memory that has another owner, for the threads that work on one batch.
+#[derive(Debug)]
+pub struct Shared(View<'static>);
+
+// SAFETY: by the contract of `new` the memory is there for every thread, and different threads touch different elements.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The array at `ptr`, the address of index zero in every dimension.
+    ///
+    /// # Safety
+    /// As long as the view is used, every byte from the array's first element to its last is there; each can be read,
+    /// and written if it is `writable`; nobody holds a reference to it. What different threads read and write through
+    /// the view at once are different elements.
+    pub unsafe fn new(ptr: *mut u8, shape: &[usize], strides: Vec<isize>, element: Element, writable: bool) -> Self {
+        assert!(shape.len() == strides.len(), "{} dimensions have {} strides", shape.len(), strides.len());
+        let extent = if shape.contains(&0) { Some((0, 0)) } else { extent(shape, &strides, element.size) };
+        let extent = extent.unwrap_or_else(|| {
+            panic!("shape {shape:?} with strides {strides:?} of {}-byte elements does not fit memory", element.size)
+        });
+        Self(View::new(ptr, extent, strides, element, writable))
+    }
+}
+
+/// The bytes that an array spans, from its index zero.
+fn extent(shape: &[usize], strides: &[isize], size: usize) -> Option<(isize, isize)> {
+    reach(0, shape.iter().copied().zip(strides.iter().map(|stride| Walk::Stride(*stride))), size)
+}
+
+impl Deref for Shared {
+    type Target = View<'static>;
+
+    fn deref(&self) -> &View<'static> {
+        &self.0
+    }
+}

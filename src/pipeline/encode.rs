@@ -1,0 +1,245 @@
+//! One chunk's new stored bytes: what was there, what is written over it, the empty test, the chain. No stores, no threads.
+
+use crate::codec::array_to_bytes::sharding::{Index, Sharding};
+use crate::codec::{Chain, Serializer};
+use crate::error::Result;
+use crate::memory::{CopyAxis, Image, View, is_empty, repeat};
+use crate::pipeline::Engine;
+use crate::pipeline::image::{Layout, Reader, Rows, unswapped};
+use crate::pipeline::place::{Placer, packed_strides};
+use crate::pipeline::plan::ShardPlan;
+use crate::pipeline::source::{Opened, Window};
+use crate::selection::{Axis, Coord, Lists, covers};
+
+/// Encodes chunks of one engine from one array.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer<'a> {
+    /// What the chunks have in common.
+    pub engine: &'a Engine,
+    /// What is written; its element swaps from memory to stored order, which is the same permutation.
+    pub value: &'a View<'a>,
+    /// Whether checksums of what was there are checked.
+    pub validate: bool,
+    /// Whether chunks equal to the fill value are stored.
+    pub write_empty: bool,
+}
+
+/// Where [`Writer::encode`] left the bytes to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoded {
+    /// Nothing is stored: the key goes.
+    Empty,
+    /// The image is the stored form.
+    Image,
+    /// They are in `out`.
+    Out,
+}
+
+impl Writer<'_> {
+    /// Merges `rows` over `old` (`None`: missing, or nothing of it remains) and encodes the result.
+    ///
+    /// # Errors
+    /// What decoding `old` raises, what an encoder raises.
+    pub fn encode(
+        &self,
+        chain: &Chain,
+        layout: &Layout,
+        old: Option<&[u8]>,
+        rows: Rows<'_>,
+        image: &mut Image,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded> {
+        self.merge(chain, layout, old, rows, image)?;
+        if !self.write_empty && is_empty(image, &self.engine.empty) {
+            return Ok(Encoded::Empty);
+        }
+        out.clear();
+        match &chain.serializer {
+            Serializer::Bytes if chain.compressors.is_empty() => return Ok(Encoded::Image),
+            Serializer::Bytes => chain.compress(image, out)?,
+            Serializer::Sharding(sharding) => {
+                let Some(shard) = self.shard_of_image(sharding, &layout.stored_shape, image)? else {
+                    return Ok(Encoded::Empty);
+                };
+                chain.compress(&shard, out)?;
+            }
+        }
+        Ok(Encoded::Out)
+    }
+
+    /// The chunk's new elements, packed in stored form, in `image`.
+    fn merge(
+        &self,
+        chain: &Chain,
+        layout: &Layout,
+        old: Option<&[u8]>,
+        rows: Rows<'_>,
+        image: &mut Image,
+    ) -> Result<()> {
+        let image = image.room(layout.len)?;
+        if let Some(old) = old {
+            self.decode_old(chain, layout, old, image)?;
+        } else if !rows.axes.iter().any(|axes| covers(axes, &layout.shape)) {
+            repeat(image, &self.engine.fill);
+        }
+        let mut placer = Placer::default();
+        for axes in rows.axes {
+            let placement = placer.place(axes, rows.lists, &layout.strides, self.value.strides());
+            let walks: Vec<CopyAxis<'_>> = placement
+                .axes
+                .as_slice()
+                .iter()
+                .map(|axis| CopyAxis { len: axis.len, from: axis.to, to: axis.from })
+                .collect();
+            self.value.gather(image, placement.array, placement.chunk, &walks);
+        }
+        Ok(())
+    }
+
+    /// Decodes the whole stored chunk `old` into `image`, in stored form.
+    fn decode_old(&self, chain: &Chain, layout: &Layout, old: &[u8], image: &mut [u8]) -> Result<()> {
+        let array = View::over(image, layout.strides.clone(), unswapped(self.engine.item_size));
+        let reader = Reader { engine: self.engine, array: &array, fill: &self.engine.fill, validate: self.validate };
+        let axes = whole_axes(&layout.shape);
+        reader.decode(old, chain, layout, Rows { axes: &[&axes], lists: &Lists::default() })
+    }
+
+    /// A whole shard from its packed image (a shard under other codecs); `None` when all its subchunks are empty.
+    fn shard_of_image(&self, sharding: &Sharding, shape: &[usize], image: &[u8]) -> Result<Option<Vec<u8>>> {
+        let item_size = self.engine.item_size;
+        let value = View::of(image, packed_strides(shape, item_size), unswapped(item_size));
+        let inner = Writer { value: &value, ..*self };
+        let axes = whole_axes(shape);
+        let rows = Rows { axes: &[&axes], lists: &Lists::default() };
+        inner.new_shard(sharding, shape, None, rows)
+    }
+
+    /// A shard's new bytes: `rows` merged over the shard `old`; `None` when no subchunk remains.
+    fn new_shard(
+        &self,
+        sharding: &Sharding,
+        shape: &[usize],
+        old: Option<&[u8]>,
+        rows: Rows<'_>,
+    ) -> Result<Option<Vec<u8>>> {
+        let plan = ShardPlan::new(sharding, shape, rows, self.engine.item_size)?;
+        let old = OldShard::new(old.filter(|_| !plan.overwrites_all()), sharding, &plan)?;
+        let new =
+            (0..plan.len()).map(|number| self.subchunk(sharding, &plan, &old, number)).collect::<Result<Vec<_>>>()?;
+        Ok(lay_out(sharding, &plan, &old, &new)?.map(|shard| shard.parts(sharding.index_at_start).concat()))
+    }
+
+    /// The new bytes of touched subchunk `number`; `None` if it is empty.
+    ///
+    /// # Errors
+    /// As [`Writer::encode`].
+    pub fn subchunk(
+        &self,
+        sharding: &Sharding,
+        plan: &ShardPlan,
+        old: &OldShard<'_>,
+        number: usize,
+    ) -> Result<Option<Vec<u8>>> {
+        let axes = plan.axes(number);
+        let rows = Rows { axes: &axes, lists: &plan.pieces.lists };
+        let covered = axes.iter().any(|axes| covers(axes, &plan.layout.shape));
+        let stored = if covered { None } else { old.subchunk(plan.subchunk(number)) };
+        if let Some(inner) = sharding.inner.lone_sharding() {
+            return self.new_shard(inner, &plan.layout.shape, stored, rows);
+        }
+        let (mut image, mut out) = (Image::take(), Vec::new());
+        Ok(match self.encode(&sharding.inner, &plan.layout, stored, rows, &mut image, &mut out)? {
+            Encoded::Empty => None,
+            Encoded::Image => Some(image.to_vec()),
+            Encoded::Out => {
+                out.shrink_to_fit();
+                Some(out)
+            }
+        })
+    }
+}
+
+/// The axes that select all of `shape` in natural order, on both sides.
+fn whole_axes(shape: &[usize]) -> Vec<Axis> {
+    shape
+        .iter()
+        .enumerate()
+        .map(|(dim, len)| {
+            let all = Coord::Range { dim, start: 0, step: 1 };
+            Axis { len: *len, chunk: all, array: all }
+        })
+        .collect()
+}
+
+/// A stored shard that is written in part; untouched subchunks keep their encoded bytes.
+#[derive(Debug)]
+pub struct OldShard<'a> {
+    bytes: &'a [u8],
+    index: Index,
+}
+
+impl<'a> OldShard<'a> {
+    /// The shard stored as `bytes`, or one without subchunks.
+    ///
+    /// # Errors
+    /// `Value` when its index is truncated or damaged.
+    pub fn new(bytes: Option<&'a [u8]>, sharding: &Sharding, plan: &ShardPlan) -> Result<Self> {
+        let Some(bytes) = bytes else {
+            return Ok(Self { bytes: &[], index: Index::empty(plan.grid.len()) });
+        };
+        let opened = Opened::Bytes(bytes);
+        let stored = Window::whole(&opened)?.request(plan.index_request(sharding));
+        let stored = stored.in_memory().expect("the shard is in memory");
+        Ok(Self { bytes, index: plan.feed_index(stored, sharding)? })
+    }
+
+    fn subchunk(&self, number: usize) -> Option<&'a [u8]> {
+        let extent = self.index.get(number)?;
+        let start = extent.offset.min(self.bytes.len() as u64) as usize;
+        let len = extent.len.min((self.bytes.len() - start) as u64) as usize;
+        Some(&self.bytes[start..start + len])
+    }
+}
+
+/// A new shard as the parts it is made of.
+#[derive(Debug)]
+pub struct NewShard<'a> {
+    index: Vec<u8>,
+    subchunks: Vec<&'a [u8]>,
+}
+
+impl NewShard<'_> {
+    /// Its parts in the order of their bytes.
+    pub fn parts(&self, index_at_start: bool) -> Vec<&[u8]> {
+        let mut parts = Vec::with_capacity(self.subchunks.len() + 1);
+        if index_at_start {
+            parts.push(self.index.as_slice());
+        }
+        parts.extend_from_slice(&self.subchunks);
+        if !index_at_start {
+            parts.push(self.index.as_slice());
+        }
+        parts
+    }
+}
+
+/// Puts a shard together from its new subchunks (in the order of `plan`) and the old ones that were not touched; `None`
+/// when there is no subchunk at all.
+///
+/// # Errors
+/// What an index codec raises.
+pub fn lay_out<'a>(
+    sharding: &Sharding,
+    plan: &ShardPlan,
+    old: &OldShard<'a>,
+    new: &'a [Option<impl AsRef<[u8]>>],
+) -> Result<Option<NewShard<'a>>> {
+    let mut subchunks: Vec<Option<&[u8]>> = (0..plan.grid.len()).map(|number| old.subchunk(number)).collect();
+    for (number, new) in new.iter().enumerate() {
+        subchunks[plan.subchunk(number)] = new.as_ref().map(AsRef::as_ref);
+    }
+    let lengths: Vec<Option<usize>> = subchunks.iter().map(|bytes| bytes.map(<[u8]>::len)).collect();
+    let Some(layout) = sharding.assemble(&plan.grid, &lengths)? else { return Ok(None) };
+    let subchunks = layout.order.iter().map(|number| subchunks[*number].expect("laid out, so present")).collect();
+    Ok(Some(NewShard { index: layout.index, subchunks }))
+}

@@ -1,0 +1,98 @@
+//! A batch of projections, read into one array or written from one. No Python, no knowledge of zarr's objects.
+#![forbid(unsafe_code)]
+
+pub mod encode;
+pub mod image;
+pub mod place;
+pub mod plan;
+pub mod read;
+pub mod shard;
+pub mod source;
+pub mod write;
+
+use crate::codec::Chain;
+use crate::memory::EmptyRule;
+use crate::selection::{Axis, Lists, Span};
+
+/// What all chunks of an array have in common: the chain, the size of an element, the fill value. Immutable and shared.
+#[derive(Debug)]
+pub struct Engine {
+    /// The chunk's steps.
+    pub chain: Chain,
+    /// Bytes in one element.
+    pub item_size: usize,
+    /// One element of the fill value, in stored byte order.
+    pub fill: Vec<u8>,
+    /// When a chunk counts as empty.
+    pub empty: EmptyRule,
+}
+
+/// What zarr's `ArraySpec` says about a chunk beyond the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkSpec {
+    /// The full chunk shape, at the edge too.
+    pub shape: Vec<usize>,
+    /// Whether chunks that equal the fill value are stored.
+    pub write_empty: bool,
+}
+
+/// One projection: a part of a chunk, and its place in the array.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Its axes in [`Batch::axes`].
+    pub axes: Span,
+    /// zarr's word that nothing of the chunk's valid part remains after a write.
+    pub complete: bool,
+}
+
+/// All projections of one chunk key.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// The key in [`Batch::keys`].
+    pub key: Span,
+    /// Which [`ChunkSpec`].
+    pub spec: usize,
+    /// Its rows in [`Batch::order`].
+    pub rows: Span,
+}
+
+/// A batch as plain rows.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// All keys, one after another.
+    pub keys: String,
+    /// Chunks, in the order of their first projection.
+    pub groups: Vec<Group>,
+    /// Row numbers, grouped by chunk, in batch order within a chunk.
+    pub order: Vec<usize>,
+    /// Projections in batch order.
+    pub rows: Vec<Row>,
+    /// Axes of all rows.
+    pub axes: Vec<Axis>,
+    /// Their index lists.
+    pub lists: Lists,
+    /// Distinct chunk specs.
+    pub specs: Vec<ChunkSpec>,
+}
+
+impl Batch {
+    /// The chunk key of group `number`.
+    pub fn key(&self, number: usize) -> &str {
+        &self.keys[self.groups[number].key.range()]
+    }
+
+    /// The chunk spec of group `number`.
+    pub fn spec(&self, number: usize) -> &ChunkSpec {
+        &self.specs[self.groups[number].spec]
+    }
+
+    /// Row numbers of group `number`.
+    pub fn row_numbers(&self, number: usize) -> &[usize] {
+        &self.order[self.groups[number].rows.range()]
+    }
+
+    /// The axes of every row of group `number`, in batch order.
+    pub fn rows_of(&self, number: usize) -> impl ExactSizeIterator<Item = &[Axis]> + Clone {
+        self.row_numbers(number).iter().map(|row| &self.axes[self.rows[*row].axes.range()])
+    }
+}

@@ -1,0 +1,347 @@
+//! Reading a batch from a native store: one unit a chunk, or one a subchunk where few shards hold many.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::codec::array_to_bytes::sharding::{Index, Sharding};
+use crate::codec::bytes_to_bytes::wrong_length;
+use crate::codec::{Chain, Serializer};
+use crate::error::{Error, Result};
+use crate::memory::{Image, Place, Scratch, Shared, repeat, swapped};
+use crate::pipeline::image::{Layout, Reader, Rows, STORED, neighbour};
+use crate::pipeline::plan::ShardPlan;
+use crate::pipeline::source::{Opened, Store, Window};
+use crate::pipeline::{Batch, Engine, shard};
+use crate::selection::{Axis, count, is_whole};
+
+/// A batch that is being read.
+#[derive(Debug)]
+pub struct Read {
+    engine: Arc<Engine>,
+    batch: Batch,
+    store: Store,
+    out: Shared,
+    fill: Vec<u8>,
+    validate: bool,
+    layouts: Vec<Layout>,
+    missing: Vec<AtomicBool>,
+}
+
+impl Read {
+    /// A read of `batch` into `out`, whose projections were checked against it.
+    ///
+    /// # Errors
+    /// `Value` when a chunk shape does not fit the chain.
+    pub fn new(engine: Arc<Engine>, batch: Batch, store: Store, out: Shared, validate: bool) -> Result<Self> {
+        let layouts = batch
+            .specs
+            .iter()
+            .map(|spec| Layout::new(&engine.chain, &spec.shape, engine.item_size))
+            .collect::<Result<_>>()?;
+        let fill = swapped(&engine.fill, out.element());
+        let missing = batch.groups.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { engine, batch, store, out, fill, validate, layouts, missing })
+    }
+
+    /// Number of chunks.
+    pub fn len(&self) -> usize {
+        self.batch.groups.len()
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.batch.groups.is_empty()
+    }
+
+    /// The batch.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// For every projection, in batch order, whether its chunk is missing.
+    pub fn missing_rows(&self) -> Vec<bool> {
+        let mut rows = vec![false; self.batch.rows.len()];
+        for (number, missing) in self.missing.iter().enumerate() {
+            if missing.load(Ordering::Relaxed) {
+                for row in self.batch.row_numbers(number) {
+                    rows[*row] = true;
+                }
+            }
+        }
+        rows
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { engine: &self.engine, array: &self.out, fill: &self.fill, validate: self.validate }
+    }
+
+    fn layout(&self, number: usize) -> &Layout {
+        &self.layouts[self.batch.groups[number].spec]
+    }
+
+    /// Reads the chunks `range`, neighbours along the array's last axis together.
+    ///
+    /// # Errors
+    /// The number of the chunk that failed, and its error with the chunk key.
+    pub fn chunks(&self, range: Range<usize>) -> std::result::Result<(), (usize, Error)> {
+        let mut at = range.start;
+        while at < range.end {
+            let (len, outcome) = match self.line_from(at, range.end) {
+                Some((len, distance)) => (len, self.line(at..at + len, distance)),
+                None => (1, self.chunk(at).map_err(|error| (at, error))),
+            };
+            outcome.map_err(|(number, error)| (number, self.explain(number, error)))?;
+            at += len;
+        }
+        Ok(())
+    }
+
+    fn explain(&self, number: usize, error: Error) -> Error {
+        let error = match self.engine.chain.lone_sharding() {
+            // Its subchunks have been named already.
+            Some(_) => error,
+            None => self.layout(number).explain(error, self.engine.item_size),
+        };
+        error.with_key(self.batch.key(number))
+    }
+
+    fn chunk(&self, number: usize) -> Result<()> {
+        let mut single = [&[][..]];
+        let many: Vec<&[Axis]>;
+        let mut axes = self.batch.rows_of(number);
+        let axes: &[&[Axis]] = if axes.len() == 1 {
+            single[0] = axes.next().expect("a group has a row");
+            &single
+        } else {
+            many = axes.collect();
+            &many
+        };
+        let rows = Rows { axes, lists: &self.batch.lists };
+        let (reader, layout, chain) = (self.reader(), self.layout(number), &self.engine.chain);
+        let key = self.batch.key(number);
+        let lone = chain.lone_sharding();
+        if lone.is_some() || chain.is_raw() || reader.may_read_span(chain, layout, rows) {
+            let Some(opened) = self.store.open(number, key)? else { return self.missing(number, rows) };
+            let window = Window::whole(&opened)?;
+            return match lone {
+                Some(sharding) => shard::read(&reader, window, sharding, &layout.shape, rows),
+                None if chain.is_raw() => reader.read_raw(window, layout, rows),
+                None => reader.read_encoded(window, chain, layout, rows),
+            };
+        }
+        let mut buffer = Scratch::take(STORED);
+        match self.store.get(number, key, hint(layout), &mut buffer)? {
+            None => self.missing(number, rows),
+            Some(bytes) => reader.decode(bytes, chain, layout, rows),
+        }
+    }
+
+    #[allow(clippy::unnecessary_wraps)]
+    fn missing(&self, number: usize, rows: Rows<'_>) -> Result<()> {
+        self.missing[number].store(true, Ordering::Relaxed);
+        self.reader().fill(rows);
+        Ok(())
+    }
+
+    /// The axes of chunk `number`, if one projection wants all of it.
+    fn whole(&self, number: usize) -> Option<&[Axis]> {
+        let mut rows = self.batch.rows_of(number);
+        let axes = rows.next().filter(|_| rows.len() == 0)?;
+        is_whole(axes, &self.layout(number).shape).then_some(axes)
+    }
+
+    /// How many chunks from `at` on lie side by side in the array (at least two), and their distance there in bytes.
+    fn line_from(&self, at: usize, end: usize) -> Option<(usize, isize)> {
+        let layout = self.layout(at);
+        if !matches!(self.engine.chain.serializer, Serializer::Bytes) || layout.len.saturating_mul(2) > shard::LINE {
+            return None;
+        }
+        let first = self.whole(at)?;
+        if self.reader().direct(layout, Rows { axes: &[first], lists: &self.batch.lists }).is_some() {
+            return None;
+        }
+        let most = (shard::LINE / layout.len.max(1)).min(end - at);
+        let (mut len, mut before, mut distance) = (1, first, None);
+        while len < most && self.batch.groups[at + len].spec == self.batch.groups[at].spec {
+            let Some(next) = self.whole(at + len) else { break };
+            let Some(step) = neighbour(before, next, self.out.strides()) else { break };
+            distance = Some(step);
+            before = next;
+            len += 1;
+        }
+        distance.map(|distance| (len, distance))
+    }
+
+    fn line(&self, range: Range<usize>, distance: isize) -> std::result::Result<(), (usize, Error)> {
+        let (first, count, layout) = (range.start, range.len(), self.layout(range.start));
+        let mut images = Image::take();
+        let room = images.room(count * layout.len).map_err(|error| (first, error))?;
+        for number in range {
+            let image = &mut room[(number - first) * layout.len..][..layout.len];
+            let found = self.decode_into(number, Place::from(&mut *image)).map_err(|error| (number, error))?;
+            if !found {
+                self.missing[number].store(true, Ordering::Relaxed);
+                repeat(image, &self.engine.fill);
+            }
+        }
+        let axes = self.whole(first).expect("a line starts with a whole chunk");
+        shard::scatter_line(&self.reader(), layout, axes, &self.batch.lists, room, count, distance);
+        Ok(())
+    }
+
+    /// Decodes chunk `number` into `place`; false if it is missing.
+    fn decode_into(&self, number: usize, place: Place<'_>) -> Result<bool> {
+        let key = self.batch.key(number);
+        if self.engine.chain.is_raw() {
+            let Some(opened) = self.store.open(number, key)? else { return Ok(false) };
+            let window = Window::whole(&opened)?;
+            if window.len != place.len() as u64 {
+                return Err(wrong_length(window.len as usize, place.len()));
+            }
+            window.read_into(0, place)?;
+            return Ok(true);
+        }
+        let mut stored = Scratch::take(STORED);
+        let Some(bytes) = self.store.get(number, key, hint(self.layout(number)), &mut stored)? else {
+            return Ok(false);
+        };
+        self.engine.chain.decompress_into(bytes, place, self.validate)?;
+        Ok(true)
+    }
+
+    /// Whether the chunks are shards few enough that their subchunks should be the units.
+    pub fn few_shards(&self, threads: usize) -> bool {
+        threads > 1 && self.engine.chain.lone_sharding().is_some() && self.len() < 8 * threads
+    }
+
+    /// What is wanted of every shard, subchunk by subchunk; no I/O.
+    ///
+    /// # Errors
+    /// `Value` when a shard shape does not divide into subchunks.
+    pub fn shards(&self) -> Result<Vec<ShardRead>> {
+        (0..self.len())
+            .map(|number| {
+                let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
+                let rows = Rows { axes: &axes, lists: &self.batch.lists };
+                let shape = &self.layout(number).shape;
+                let plan = ShardPlan::new(self.sharding(), shape, rows, self.engine.item_size)?;
+                Ok(ShardRead { number, plan, opened: OnceLock::new() })
+            })
+            .collect()
+    }
+
+    fn sharding(&self) -> &Sharding {
+        self.engine.chain.lone_sharding().expect("asked for shards only")
+    }
+
+    /// Reads the touched subchunks `range` of a shard; whoever comes first reads its index.
+    ///
+    /// # Errors
+    /// With the chunk key.
+    pub fn subchunks(&self, shard: &ShardRead, range: Range<usize>) -> Result<()> {
+        let mut failure = None;
+        let opened = shard.opened.get_or_init(|| {
+            self.open_shard(shard).unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            })
+        });
+        if let Some(error) = failure {
+            return Err(error.with_key(self.batch.key(shard.number)));
+        }
+        // Missing and filled, or failed for whoever came first.
+        let Some((file, index)) = opened else { return Ok(()) };
+        let read = || {
+            let opened = match file {
+                Some(file) => file.clone(),
+                None => self
+                    .store
+                    .open(shard.number, self.batch.key(shard.number))?
+                    .expect("an object in memory is held for the whole batch"),
+            };
+            let window = Window::whole(&opened)?;
+            let parts = shard::Shard { window, sharding: self.sharding(), plan: &shard.plan, index };
+            shard::read_subchunks(&self.reader(), parts, range)
+        };
+        read().map_err(|error: Error| error.with_key(self.batch.key(shard.number)))
+    }
+
+    fn open_shard(&self, shard: &ShardRead) -> Result<Option<OpenShard>> {
+        let Some(opened) = self.store.open(shard.number, self.batch.key(shard.number))? else {
+            let axes: Vec<&[Axis]> = self.batch.rows_of(shard.number).collect();
+            self.missing(shard.number, Rows { axes: &axes, lists: &self.batch.lists })?;
+            return Ok(None);
+        };
+        let index = shard::read_index(Window::whole(&opened)?, self.sharding(), &shard.plan)?;
+        // Bytes in memory are opened again by each unit: they borrow from the store.
+        let file = match opened {
+            Opened::File(object) => Some(Opened::File(object)),
+            Opened::Bytes(_) => None,
+        };
+        Ok(Some((file, index)))
+    }
+
+    /// About how long the work takes on one thread, in microseconds.
+    pub fn estimate(&self) -> f64 {
+        let per_object = if matches!(self.store, Store::Local(_)) { 6.0 } else { 0.5 };
+        let chain = &self.engine.chain;
+        (0..self.len())
+            .map(|number| {
+                let layout = self.layout(number);
+                match chain.lone_sharding() {
+                    None => {
+                        let wanted: usize = self.batch.rows_of(number).map(count).sum();
+                        per_object + cost(chain, layout.len, wanted * self.engine.item_size)
+                    }
+                    Some(sharding) => {
+                        let touched: usize = self.batch.rows_of(number).map(|axes| touched(axes, sharding)).sum();
+                        let subchunks = sharding.grid(&layout.shape).map_or(1, |grid| grid.len());
+                        let subchunk = sharding.chunk_shape.iter().product::<usize>() * self.engine.item_size;
+                        per_object
+                            + subchunks as f64 * 0.002
+                            + touched.min(subchunks) as f64 * (1.0 + cost(&sharding.inner, subchunk, subchunk))
+                    }
+                }
+            })
+            .sum()
+    }
+}
+
+/// An upper bound for the stored length of a chunk that is not damaged, in bytes.
+fn hint(layout: &Layout) -> usize {
+    layout.len + layout.len / 64 + 1024
+}
+
+/// Microseconds for decoding `len` bytes of which `wanted` are selected.
+fn cost(chain: &Chain, len: usize, wanted: usize) -> f64 {
+    if chain.is_raw() {
+        // Only the rows that are wanted are read, with what lies between them where they are close.
+        return wanted.saturating_mul(4).min(len) as f64 / 1024.0 * 0.1;
+    }
+    len as f64 / 1024.0 * 0.8
+}
+
+/// About how many subchunks the axes touch.
+fn touched(axes: &[Axis], sharding: &Sharding) -> usize {
+    axes.iter()
+        .map(|axis| match axis.chunk {
+            crate::selection::Coord::Range { dim, step, .. } => {
+                (axis.len * step / sharding.chunk_shape[dim] + 1).min(axis.len)
+            }
+            _ => axis.len,
+        })
+        .product()
+}
+
+type OpenShard = (Option<Opened<'static>>, Index);
+
+/// One shard of a batch, read subchunk by subchunk.
+#[derive(Debug)]
+pub struct ShardRead {
+    number: usize,
+    /// What is wanted of it.
+    pub plan: ShardPlan,
+    /// The open file (`None`: bytes in memory) and the index; `None` altogether for a missing shard.
+    opened: OnceLock<Option<OpenShard>>,
+}

@@ -1,0 +1,270 @@
+//! Writing a batch to a native store: merge with what is there, encode, set or erase; one unit a chunk, or one a subchunk
+//! where few shards hold many.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::codec::array_to_bytes::sharding::Sharding;
+use crate::error::{Error, Result};
+use crate::memory::{Image, Scratch, Shared};
+use crate::pipeline::encode::{Encoded, Writer};
+use crate::pipeline::image::{Layout, Rows, STORED};
+use crate::pipeline::plan::ShardPlan;
+use crate::pipeline::source::Store;
+use crate::pipeline::{Batch, Engine, encode};
+use crate::selection::{Axis, covers};
+
+/// Scratch slot of encoded chunks on their way out.
+const OUT: usize = 3;
+
+/// What became of a chunk of a memory store; `bindings/` carries it out.
+#[derive(Debug)]
+pub enum Stored {
+    /// The new bytes.
+    Set(Vec<u8>),
+    /// The key goes.
+    Erase,
+}
+
+/// A batch that is being written.
+#[derive(Debug)]
+pub struct Write {
+    engine: Arc<Engine>,
+    batch: Batch,
+    store: Store,
+    value: Shared,
+    validate: bool,
+    layouts: Vec<Layout>,
+    stored: Vec<Mutex<Option<Stored>>>,
+}
+
+impl Write {
+    /// A write of `batch` from `value`, whose projections were checked against it.
+    ///
+    /// # Errors
+    /// `Value` when a chunk shape does not fit the chain.
+    pub fn new(engine: Arc<Engine>, batch: Batch, store: Store, value: Shared, validate: bool) -> Result<Self> {
+        let layouts = batch
+            .specs
+            .iter()
+            .map(|spec| Layout::new(&engine.chain, &spec.shape, engine.item_size))
+            .collect::<Result<_>>()?;
+        let stored = batch.groups.iter().map(|_| Mutex::new(None)).collect();
+        Ok(Self { engine, batch, store, value, validate, layouts, stored })
+    }
+
+    /// Number of chunks.
+    pub fn len(&self) -> usize {
+        self.batch.groups.len()
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.batch.groups.is_empty()
+    }
+
+    /// The batch.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// What a memory store has to do for group `number`, once.
+    pub fn take_stored(&self, number: usize) -> Option<Stored> {
+        self.stored[number].lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn writer(&self, number: usize) -> Writer<'_> {
+        Writer {
+            engine: &self.engine,
+            value: &self.value,
+            validate: self.validate,
+            write_empty: self.batch.spec(number).write_empty,
+        }
+    }
+
+    fn layout(&self, number: usize) -> &Layout {
+        &self.layouts[self.batch.groups[number].spec]
+    }
+
+    /// Writes the chunks `range`.
+    ///
+    /// # Errors
+    /// The number of the chunk that failed, and its error with the chunk key.
+    pub fn chunks(&self, range: Range<usize>) -> std::result::Result<(), (usize, Error)> {
+        for number in range {
+            self.chunk(number).map_err(|error| (number, error.with_key(self.batch.key(number))))?;
+        }
+        Ok(())
+    }
+
+    fn chunk(&self, number: usize) -> Result<()> {
+        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
+        let rows = Rows { axes: &axes, lists: &self.batch.lists };
+        let (chain, layout, key) = (&self.engine.chain, self.layout(number), self.batch.key(number));
+        let writer = self.writer(number);
+        let mut existing = Scratch::take(STORED);
+        if let Some(sharding) = chain.lone_sharding() {
+            let plan = ShardPlan::new(sharding, &layout.shape, rows, self.engine.item_size)?;
+            let stored = if plan.overwrites_all() {
+                None
+            } else {
+                self.store.get(number, key, 2 * layout.len, &mut existing)?
+            };
+            let shard = encode::OldShard::new(stored, sharding, &plan)?;
+            let parts = (0..plan.len())
+                .map(|subchunk| writer.subchunk(sharding, &plan, &shard, subchunk))
+                .collect::<Result<Vec<_>>>()?;
+            return self.finish_shard(number, sharding, &plan, &shard, &parts);
+        }
+        // An edge chunk may be complete though the selection leaves out what lies beyond the array's edge.
+        let complete = self.batch.row_numbers(number).iter().any(|row| self.batch.rows[*row].complete)
+            || axes.iter().any(|axes| covers(axes, &layout.shape));
+        let old = if complete { None } else { self.store.get(number, key, layout.len + 4096, &mut existing)? };
+        let (mut image, mut out) = (Image::take(), Scratch::take(OUT));
+        match writer.encode(chain, layout, old, rows, &mut image, &mut out)? {
+            Encoded::Empty => self.erase(number),
+            Encoded::Image => self.set(number, &[&image]),
+            Encoded::Out => self.set(number, &[&out]),
+        }
+    }
+
+    fn set(&self, number: usize, parts: &[&[u8]]) -> Result<()> {
+        match &self.store {
+            Store::Local(store) => store.set(self.batch.key(number), parts),
+            Store::Memory(_) => {
+                self.keep(number, Stored::Set(parts.concat()));
+                Ok(())
+            }
+        }
+    }
+
+    fn erase(&self, number: usize) -> Result<()> {
+        match &self.store {
+            Store::Local(store) => store.erase(self.batch.key(number)),
+            Store::Memory(_) => {
+                self.keep(number, Stored::Erase);
+                Ok(())
+            }
+        }
+    }
+
+    fn keep(&self, number: usize, stored: Stored) {
+        *self.stored[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
+    }
+
+    fn finish_shard(
+        &self,
+        number: usize,
+        sharding: &Sharding,
+        plan: &ShardPlan,
+        old: &encode::OldShard<'_>,
+        new: &[Option<Vec<u8>>],
+    ) -> Result<()> {
+        let parts = encode::lay_out(sharding, plan, old, new)?;
+        match parts {
+            None => self.erase(number),
+            Some(layout) => self.set(number, &layout.parts(sharding.index_at_start)),
+        }
+    }
+
+    /// Whether the chunks are shards few enough that their subchunks should be the units.
+    pub fn few_shards(&self, threads: usize) -> bool {
+        threads > 1 && self.engine.chain.lone_sharding().is_some() && self.len() < 8 * threads
+    }
+
+    fn sharding(&self) -> &Sharding {
+        self.engine.chain.lone_sharding().expect("asked for shards only")
+    }
+
+    /// What is written to every shard, subchunk by subchunk; no I/O.
+    ///
+    /// # Errors
+    /// `Value` when a shard shape does not divide into subchunks.
+    pub fn shards(&self) -> Result<Vec<ShardWrite>> {
+        (0..self.len())
+            .map(|number| {
+                let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
+                let rows = Rows { axes: &axes, lists: &self.batch.lists };
+                let shape = &self.layout(number).shape;
+                let plan = ShardPlan::new(self.sharding(), shape, rows, self.engine.item_size)?;
+                Ok(ShardWrite {
+                    number,
+                    left: AtomicUsize::new(plan.len()),
+                    new: (0..plan.len()).map(|_| OnceLock::new()).collect(),
+                    old: OnceLock::new(),
+                    plan,
+                })
+            })
+            .collect()
+    }
+
+    /// Encodes the touched subchunks `range` of a shard; whoever encodes the last one stores the shard.
+    ///
+    /// # Errors
+    /// With the chunk key.
+    pub fn subchunks(&self, shard: &ShardWrite, range: Range<usize>) -> Result<()> {
+        self.encode_subchunks(shard, range).map_err(|error| error.with_key(self.batch.key(shard.number)))
+    }
+
+    fn encode_subchunks(&self, shard: &ShardWrite, range: Range<usize>) -> Result<()> {
+        let sharding = self.sharding();
+        let mut failure = None;
+        let old = shard.old.get_or_init(|| {
+            let read = || {
+                if shard.plan.overwrites_all() {
+                    return Ok(None);
+                }
+                let mut buffer = Vec::new();
+                let hint = 2 * self.layout(shard.number).len;
+                let key = self.batch.key(shard.number);
+                Ok(self.store.get(shard.number, key, hint, &mut buffer)?.map(<[u8]>::to_vec))
+            };
+            read().map_err(|error: Error| failure = Some(error)).ok()
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        // Failed for whoever came first.
+        let Some(old) = old else { return Ok(()) };
+        let old = encode::OldShard::new(old.as_deref(), sharding, &shard.plan)?;
+        let writer = self.writer(shard.number);
+        let count = range.len();
+        for subchunk in range {
+            let encoded = writer.subchunk(sharding, &shard.plan, &old, subchunk)?;
+            shard.new[subchunk].set(encoded).expect("every unit runs once");
+        }
+        if shard.left.fetch_sub(count, Ordering::AcqRel) == count {
+            let new: Vec<_> =
+                shard.new.iter().map(|slot| slot.get().expect("the last unit saw all others end").as_deref()).collect();
+            let layout = encode::lay_out(sharding, &shard.plan, &old, &new)?;
+            match layout {
+                None => self.erase(shard.number)?,
+                Some(layout) => self.set(shard.number, &layout.parts(sharding.index_at_start))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// About how long the work takes on one thread, in microseconds.
+    pub fn estimate(&self) -> f64 {
+        let per_object = if matches!(self.store, Store::Local(_)) { 60.0 } else { 1.0 };
+        let per_kib = if self.engine.chain.is_raw() { 0.5 } else { 3.0 };
+        (0..self.len()).map(|number| per_object + self.layout(number).len as f64 / 1024.0 * per_kib).sum()
+    }
+}
+
+/// One shard of a batch, written subchunk by subchunk.
+#[derive(Debug)]
+pub struct ShardWrite {
+    number: usize,
+    /// What is written to it.
+    pub plan: ShardPlan,
+    /// Subchunks not yet encoded.
+    left: AtomicUsize,
+    /// The encoded subchunks; `None` inside for an empty one.
+    new: Vec<OnceLock<Option<Vec<u8>>>>,
+    /// The stored shard before; `None` altogether if reading it failed.
+    #[allow(clippy::option_option, reason = "a shard that is missing is not one that could not be read")]
+    old: OnceLock<Option<Option<Vec<u8>>>>,
+}

@@ -1,0 +1,116 @@
+//! Reads past the page cache (`O_DIRECT`): whole blocks into an aligned buffer, then the wanted bytes to their place.
+#![allow(unsafe_code)] // Aligned blocks are seen as bytes, and an open file's flags are changed.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::file;
+use crate::memory::Place;
+
+/// What offsets, lengths and addresses are multiples of: enough for every device with sectors up to 4 KiB. A file
+/// system that wants more refuses, and is then read through the page cache.
+const BLOCK: usize = 1 << 12;
+/// Blocks in each thread's buffer (1 MiB).
+const BLOCKS: usize = 256;
+
+#[derive(Clone, Copy)]
+#[repr(align(4096))]
+#[allow(dead_code)] // Its bytes are reached by address.
+struct Block([u8; BLOCK]);
+
+#[cfg(test)]
+thread_local! {
+    /// Makes reads of this thread be refused, as file systems with larger blocks do.
+    pub(super) static REFUSE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+thread_local! {
+    static BUFFER: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Direct I/O on one open file, until it is refused.
+#[derive(Debug)]
+pub(super) struct Direct {
+    is_on: AtomicBool,
+    /// The store's flag, which tells that some file refused.
+    refused: Arc<AtomicBool>,
+}
+
+impl Direct {
+    /// Opens `path` for direct I/O. None, and `refused` set, where its file system has none; None if it is set already.
+    pub(super) fn open(path: &Path, refused: &Arc<AtomicBool>) -> io::Result<Option<(File, Self)>> {
+        if refused.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match File::options().read(true).custom_flags(libc::O_DIRECT).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                refused.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            opened => Ok(Some((opened?, Self { is_on: AtomicBool::new(true), refused: Arc::clone(refused) }))),
+        }
+    }
+
+    /// Reads from `start` until `place` is full or the file ends; the number of bytes read, which may be less only
+    /// there or where direct I/O is refused.
+    pub(super) fn read_at(&self, file: &File, start: u64, mut place: Place<'_>) -> io::Result<usize> {
+        if self.is_on.load(Ordering::Relaxed) {
+            match fill(file, start, place.reborrow()) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    leave(file)?;
+                    self.is_on.store(false, Ordering::Relaxed);
+                    self.refused.store(true, Ordering::Relaxed);
+                }
+                filled => return filled,
+            }
+        }
+        file::read_at(file, start, place)
+    }
+}
+
+/// Turns an open file back to buffered I/O.
+fn leave(file: &File) -> io::Result<()> {
+    let fd = file.as_raw_fd();
+    // SAFETY: the descriptor is open as long as `file` is borrowed; both commands take and give plain integers.
+    let set = unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_DIRECT)
+    };
+    if set < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Reads from `start` until `place` is full or the file ends; the number of bytes read. `InvalidInput` if the file
+/// system wants other alignments.
+fn fill(file: &File, start: u64, mut place: Place<'_>) -> io::Result<usize> {
+    #[cfg(test)]
+    if REFUSE.get() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(BLOCKS, Block([0; BLOCK]));
+        // SAFETY: the vector has `BLOCKS` blocks, each of them `BLOCK` bytes that are set, and is borrowed here alone.
+        let blocks = unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), BLOCKS * BLOCK) };
+        let mut done = 0;
+        while done < place.len() {
+            let at = start.saturating_add(done as u64);
+            let skip = at as usize % BLOCK;
+            let wanted = (place.len() - done).saturating_add(skip).min(BLOCKS * BLOCK).next_multiple_of(BLOCK);
+            let count = file::read_at(file, at - skip as u64, Place::from(&mut blocks[..wanted]))?;
+            // After a short read the next one starts again at a block's edge, and finds nothing new at the end.
+            if count <= skip {
+                break;
+            }
+            let len = (count - skip).min(place.len() - done);
+            let (_, rest) = place.reborrow().split_at(done);
+            rest.split_at(len).0.copy_from(&blocks[skip..skip + len]);
+            done += len;
+        }
+        Ok(done)
+    })
+}

@@ -1,0 +1,44 @@
+//! Erasing objects and the trees that lie where an object would.
+
+use std::io;
+use std::path::Path;
+
+use super::LocalStore;
+use crate::error::{Error, Result};
+
+impl LocalStore {
+    /// Removes the object; a directory goes with its tree, as in zarr-python. A missing object is fine.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn erase(&self, key: &str) -> Result<()> {
+        let path = self.path(key)?;
+        let is_tree = erase(&path).map_err(|error| Error::io(&format!("erase {}", path.display()), error))?;
+        if is_tree {
+            self.handles.clear();
+        } else {
+            self.handles.forget(key);
+        }
+        Ok(())
+    }
+}
+
+/// Removes what is at `path`; whether it was a directory.
+fn erase(path: &Path) -> io::Result<bool> {
+    // Most chunks that are erased were never written, and then this one call is all.
+    let metadata = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        metadata => metadata?,
+    };
+    if metadata.is_dir() {
+        return std::fs::remove_dir_all(path).map(|()| true);
+    }
+    if metadata.is_symlink() && path.is_dir() {
+        // What `shutil.rmtree` says.
+        return Err(io::Error::other("Cannot call rmtree on a symbolic link"));
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| false),
+    }
+}

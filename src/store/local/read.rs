@@ -1,0 +1,157 @@
+//! Reading: whole objects in three system calls, and open objects for byte ranges.
+#![allow(unsafe_code)] // Bytes arrive in the unset room of vectors.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::handle::Handle;
+use super::{LocalStore, file};
+use crate::error::{Error, Kind, Result};
+use crate::memory::Place;
+use crate::store::ByteRange;
+
+/// A buffer never starts smaller, so an object of unknown size needs few reads.
+const LEAST_ROOM: usize = 1 << 13;
+/// A read that fails halfway gives what came before, and that ends where a page ends.
+const PAGE: usize = 1 << 12;
+
+impl LocalStore {
+    /// Reads the whole object into `buf` (cleared first; its room is used again). False if the object is missing.
+    /// `hint` is the size in bytes that it hardly exceeds; then `open`, `read` and `close` are all that is called, but
+    /// where the size is a multiple of 4096 a second `read` tells the end of the file from an error in its middle.
+    ///
+    /// # Errors
+    /// `Io`; `Memory` if the object does not fit.
+    pub fn get(&self, key: &str, hint: usize, buf: &mut Vec<u8>) -> Result<bool> {
+        if self.direct_io || self.handles.is_on() {
+            let object = self.open(key)?;
+            return object.map_or(Ok(false), |object| object.read(ByteRange::Whole, buf).map(|()| true));
+        }
+        let path = self.path(key)?;
+        let read = self
+            .with_descriptor(|| File::open(&path))
+            .and_then(|file| read_whole(buf, hint, |start, place| file::read_at(&file, start, place)));
+        match read {
+            Ok(()) => Ok(true),
+            // A directory opens, and says what it is when it is read.
+            Err(error) if file::is_missing(&error) => Ok(false),
+            Err(error) => Err(failed(&path, error)),
+        }
+    }
+
+    /// Opens an object for reads of some of its bytes. None if it is missing.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn open(&self, key: &str) -> Result<Option<Object>> {
+        let path = self.path(key)?;
+        if let Some(handle) = self.handles.get(key) {
+            if handle.is_current() {
+                return Ok(Some(Object { handle }));
+            }
+            self.handles.forget(key);
+        }
+        let refused = self.direct_io.then_some(&self.direct_io_refused);
+        match self.with_descriptor(|| Handle::open(&path, refused)) {
+            Ok(handle) => {
+                let handle = Arc::new(handle);
+                self.handles.keep(key, &handle);
+                Ok(Some(Object { handle }))
+            }
+            Err(error) if file::is_missing(&error) => Ok(None),
+            Err(error) => Err(failed(&path, error)),
+        }
+    }
+}
+
+/// An object that is open for reading. It stays the object that was opened, though its key be replaced or erased.
+#[derive(Debug)]
+pub struct Object {
+    handle: Arc<Handle>,
+}
+
+impl Object {
+    /// Length in bytes, as of when it was opened.
+    #[allow(clippy::len_without_is_empty, clippy::unnecessary_wraps)] // One length, asked once; on some stores it can fail.
+    pub fn len(&self) -> Result<u64> {
+        Ok(self.handle.len())
+    }
+
+    /// Reads exactly as many bytes as `place` has, at `start`.
+    ///
+    /// # Errors
+    /// `Value` naming both lengths when the object ends sooner; `Io`.
+    pub fn read_into(&self, start: u64, place: Place<'_>) -> Result<()> {
+        let expected = place.len();
+        let count = self.handle.fill(start, place).map_err(|error| failed(self.handle.path(), error))?;
+        if count == expected {
+            return Ok(());
+        }
+        let path = self.handle.path().display();
+        Err(Error::value(format!("read {path}: got {count} bytes at offset {start}, expected {expected}")))
+    }
+
+    /// Reads `range` into `buf` (cleared first). A range that reaches past the end gives what there is.
+    ///
+    /// # Errors
+    /// `Io`; `Memory` if the bytes do not fit. What is allocated never exceeds the object's own size by more than
+    /// a small constant, whatever the range.
+    pub fn read(&self, range: ByteRange, buf: &mut Vec<u8>) -> Result<()> {
+        let size = self.handle.len();
+        let read = match range {
+            ByteRange::Whole => usize::try_from(size)
+                .map_err(|_| io::ErrorKind::OutOfMemory.into())
+                .and_then(|size| read_whole(buf, size, |start, place| self.handle.read_at(start, place))),
+            ByteRange::Range { start, len } => self.read_range(start, len.min(size.saturating_sub(start)), buf),
+            ByteRange::Suffix(len) => self.read_range(size.saturating_sub(len), len.min(size), buf),
+        };
+        read.map_err(|error| failed(self.handle.path(), error))
+    }
+
+    fn read_range(&self, start: u64, len: u64, buf: &mut Vec<u8>) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        buf.clear();
+        buf.try_reserve(len)?;
+        let count = self.handle.fill(start, Place::from(&mut buf.spare_capacity_mut()[..len]))?;
+        // SAFETY: `count` bytes of the room for `len`, in an empty vector, have just been read.
+        unsafe { buf.set_len(count) };
+        Ok(())
+    }
+}
+
+/// Reads a whole file of about `expected` bytes into `buf` by `read_at`, which is given an offset and a place of the
+/// buffer's own, and may read less.
+fn read_whole(
+    buf: &mut Vec<u8>,
+    expected: usize,
+    read_at: impl Fn(u64, Place<'_>) -> io::Result<usize>,
+) -> io::Result<()> {
+    buf.clear();
+    // One byte more, so that a file of the expected size leaves the buffer unfilled and is known to have ended.
+    buf.try_reserve(expected.saturating_add(1).max(LEAST_ROOM))?;
+    loop {
+        if buf.len() == buf.capacity() {
+            buf.try_reserve(buf.len())?;
+        }
+        let start = buf.len() as u64;
+        let room = buf.spare_capacity_mut();
+        let asked = room.len();
+        let count = read_at(start, Place::from(room))?;
+        // SAFETY: `count` bytes of the room behind the old length have just been written.
+        unsafe { buf.set_len(buf.len() + count) };
+        if count == 0 || (count < asked && !buf.len().is_multiple_of(PAGE)) {
+            return Ok(());
+        }
+    }
+}
+
+fn failed(path: &Path, error: io::Error) -> Error {
+    let action = format!("read {}", path.display());
+    // Without a number it is no answer of the system's: a buffer could not grow.
+    if error.kind() == io::ErrorKind::OutOfMemory && error.raw_os_error().is_none() {
+        return Error::new(Kind::Memory, format!("{action}: {error}"));
+    }
+    Error::io(&action, error)
+}

@@ -1,0 +1,90 @@
+"""What every test stands on: strict mode, the two native stores, zarr's own pipeline as the oracle.
+
+Strict mode makes a green test show that Rust ran. The test files own arrays, selections and claims.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import zarr
+from zarr.storage import LocalStore, MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from zarr.abc.store import Store
+
+UNDER_TEST = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "codec_pipeline.strict": True}
+ZARRS_OWN = {
+    "codec_pipeline.path": "zarr.core.codec_pipeline.BatchedCodecPipeline",
+    "codec_pipeline.strict": False,
+}
+METADATA_FILES = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
+
+
+@contextmanager
+def _zarrs_own_pipeline() -> Iterator[None]:
+    with zarr.config.set(ZARRS_OWN):
+        yield
+
+
+def _chunks_in(store: Store) -> dict[str, bytes]:
+    if isinstance(store, MemoryStore):
+        found = {key: value.to_bytes() for key, value in store._store_dict.items()}
+    elif isinstance(store, LocalStore):
+        # Every file counts, whatever its name: a temporary file left behind is a stray key.
+        root = Path(store.root)
+        files = (path for path in root.rglob("*") if path.is_file())
+        found = {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
+    else:
+        raise TypeError(f"no way to list {type(store).__name__} without zarr")
+    return {
+        key: value for key, value in found.items() if key.rsplit("/", 1)[-1] not in METADATA_FILES
+    }
+
+
+@pytest.fixture(autouse=True)
+def strict_pipeline() -> Iterator[None]:
+    """zarrs, strict, for every array that a test opens."""
+    with zarr.config.set(UNDER_TEST):
+        yield
+
+
+@pytest.fixture(params=["local", "memory"])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    """A function that makes another empty store of the kind under test at each call."""
+    made: list[Store] = []
+
+    def make() -> Store:
+        if request.param == "memory":
+            return MemoryStore()
+        made.append(LocalStore(tmp_path / f"store{len(made)}"))
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture
+def store(make_store: Callable[[], Store]) -> Store:
+    """An empty store: LocalStore, then MemoryStore."""
+    return make_store()
+
+
+@pytest.fixture
+def oracle() -> Callable[[], AbstractContextManager[None]]:
+    """``with oracle():`` is zarr's own batched pipeline, not strict.
+
+    An array keeps the pipeline it was opened with, and zarr's sharding codec asks for the
+    configured one at each call: open **and** use the oracle's arrays inside the context.
+    """
+    return _zarrs_own_pipeline
+
+
+@pytest.fixture
+def chunks_in() -> Callable[[Store], dict[str, bytes]]:
+    """A function: store → {key: bytes} of everything stored but metadata, read without zarr."""
+    return _chunks_in

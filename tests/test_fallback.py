@@ -1,0 +1,322 @@
+"""What Rust leaves to zarr's own pipeline: the right answers, the reason kept, silence unless asked, refusal in strict mode."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from zarr.codecs import Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
+from zarr.core.array_spec import ArrayConfig, ArraySpec
+from zarr.core.buffer import BufferPrototype, cpu
+from zarr.registry import register_codec
+from zarr.storage import LocalStore, LoggingStore, MemoryStore, WrapperStore
+
+import zarrs
+from zarrs import _fallback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# A codec that numcodecs brings; zarr warns when it is made, not here.
+BZ2 = {"name": "numcodecs.bz2", "configuration": {"level": 1}}
+DATA = np.arange(1, 121, dtype="int32").reshape(12, 10)
+TEXT = np.array([[f"word {row} {column}" for column in range(10)] for row in range(12)])
+
+
+class OtherNDBuffer(cpu.NDBuffer):
+    """Stands for a buffer of another device: not zarr's own class."""
+
+
+class OwnGzip(GzipCodec):
+    """A user's codec under a built-in's name: it counts what it decodes."""
+
+    decoded = 0
+
+    async def _decode_single(self, *arguments: Any) -> Any:
+        OwnGzip.decoded += 1
+        return await super()._decode_single(*arguments)
+
+    def _decode_sync(self, *arguments: Any) -> Any:
+        OwnGzip.decoded += 1
+        return super()._decode_sync(*arguments)
+
+
+class Case(NamedTuple):
+    """What falls back: a part of the reason, the array's options, its data and its store."""
+
+    reason: str
+    options: dict[str, Any]
+    data: Any = DATA
+    store: Any = MemoryStore
+
+
+CASES: dict[str, Case] = {
+    "codec": Case("BZ2", {"compressors": BZ2}),
+    "codec_in_shards": Case("BZ2", {"compressors": BZ2, "shards": (12, 10)}),
+    "text": Case("data type", {"dtype": str}, TEXT),
+    "v2_filter": Case(
+        "filters", {"zarr_format": 2, "filters": [numcodecs.Delta(dtype="int32")], "dtype": "int32"}
+    ),
+    "v2_compressor": Case("lzma", {"zarr_format": 2, "compressors": numcodecs.LZMA()}),
+    "v2_text": Case("data type", {"zarr_format": 2, "dtype": str}, TEXT),
+    "wrapper": Case("WrapperStore", {}, store=lambda: WrapperStore(MemoryStore())),
+    "logging": Case("LoggingStore", {}, store=lambda: LoggingStore(MemoryStore())),
+}
+# These codecs are outside the specification, and zarr says so.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3"),
+    pytest.mark.filterwarnings("ignore:The codec `vlen-utf8` is currently not part"),
+    pytest.mark.filterwarnings("ignore:The data type"),
+    pytest.mark.filterwarnings("ignore:.*BytesCodec.*endian"),
+]
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def lenient() -> Iterator[None]:
+    with zarr.config.set({"codec_pipeline.strict": False}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def fresh_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process in which nothing has fallen back yet."""
+    monkeypatch.setattr(_fallback, "_logged", set())
+    monkeypatch.setattr(_fallback, "_warned", set())
+    monkeypatch.setitem(_fallback.counters, "fallback", {})
+
+
+def unexpected(caught: pytest.WarningsRecorder) -> list[str]:
+    messages = [str(warning.message) for warning in caught]
+    # zarr's own advice on the codec that is not native.
+    return [message for message in messages if not message.startswith("Numcodecs codecs are not")]
+
+
+def create(case: Case, store: Any = None) -> zarr.Array[Any]:
+    options = {"chunks": (4, 5), "dtype": "int32", **case.options}
+    return zarr.create_array(case.store() if store is None else store, shape=(12, 10), **options)
+
+
+@pytest.mark.usefixtures("lenient")
+def test_the_answers_are_right_and_the_reason_is_kept(case, recwarn) -> None:
+    array = create(case)
+    array[:] = case.data
+    expected = case.data.copy()
+    np.testing.assert_array_equal(array[:], expected)
+    array[2:7, 3] = expected[0, 0].item()
+    expected[2:7, 3] = expected[0, 0]
+    np.testing.assert_array_equal(array[1:9], expected[1:9])
+    np.testing.assert_array_equal(array.oindex[[3, 0, 3]], expected[[3, 0, 3]])
+    np.testing.assert_array_equal(array.vindex[[3, 0], [1, 2]], expected[[3, 0], [1, 2]])
+    assert array[5, 5] == expected[5, 5]
+    assert unexpected(recwarn) == []
+    reasons = list(_fallback.counters["fallback"])
+    assert len(reasons) == 1
+    assert case.reason in reasons[0]
+
+
+@pytest.mark.usefixtures("lenient")
+def test_the_reason_is_logged_once(case, caplog) -> None:
+    with caplog.at_level(logging.INFO, logger="zarrs"):
+        array = create(case)
+        assert not [record for record in caplog.records if record.name == "zarrs"]
+        for _ in range(3):
+            array[:] = case.data
+            array[:]
+    records = [record for record in caplog.records if record.name == "zarrs"]
+    assert len(records) == 1
+    assert records[0].levelno == logging.INFO
+    assert case.reason in records[0].getMessage()
+
+
+@pytest.mark.usefixtures("lenient")
+def test_a_warning_is_given_once_per_reason_and_on_demand_only(case) -> None:
+    array = create(case)
+    with zarr.config.set({"codec_pipeline.warn_fallback": True}):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(3):
+                array[:] = case.data
+                array[:]
+    assert len(caught) == 1
+    assert case.reason in str(caught[0].message)
+    assert caught[0].category is UserWarning
+
+
+@pytest.mark.usefixtures("lenient")
+def test_a_warning_asked_for_later_is_given_though_the_reason_was_logged() -> None:
+    array = create(CASES["codec"])
+    array[:] = DATA
+    with zarr.config.set({"codec_pipeline.warn_fallback": True}):
+        with pytest.warns(UserWarning, match="BZ2"):
+            array[:]
+
+
+def test_strict_refuses_at_the_first_read_or_write_and_not_before(case) -> None:
+    store = case.store()
+    array = create(case, store)
+    array = zarr.open_array(store)
+    zarr.open_group({}).create_array("a", shape=1, chunks=1, dtype="int32", compressors=BZ2)
+    for action in (lambda: array[:], lambda: array[0, 0], lambda: array.__setitem__(0, 1)):
+        with pytest.raises(zarrs.UnsupportedError) as caught:
+            action()
+        error = caught.value
+        assert case.reason in error.what + error.reason
+        assert error.what in str(error)
+        assert error.reason in str(error)
+        assert "codec_pipeline.strict" in str(error)
+        assert not isinstance(error, (NotImplementedError, TypeError))
+    # Nothing was written.
+    with zarr.config.set({"codec_pipeline.strict": False}):
+        np.testing.assert_array_equal(array[:], np.zeros_like(case.data))
+
+
+@pytest.mark.usefixtures("lenient")
+def test_explain_says_why(case) -> None:
+    array = create(case)
+    explanation = zarrs.explain(array)
+    assert not explanation.native
+    assert any(case.reason in reason for reason in explanation.reasons)
+    assert any(reason in str(explanation) for reason in explanation.reasons)
+    assert {where for _, where in explanation.steps} == {"zarr-python"}
+    assert zarrs.explain(array._async_array) == explanation
+
+
+NATIVE: dict[str, dict[str, Any]] = {
+    "v3": {},
+    "v3_transposed": {"filters": [TransposeCodec(order=(1, 0))], "compressors": [GzipCodec()]},
+    "v3_sharded": {"shards": (12, 10), "compressors": [ZstdCodec(), Crc32cCodec()]},
+    "v2": {"zarr_format": 2},
+    "v2_order_f": {"zarr_format": 2, "order": "F", "compressors": None},
+    "scalar": {"shape": (), "chunks": ()},
+}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_explain_says_what_runs_in_rust(make_store, name) -> None:
+    store = make_store()
+    options = {"shape": (12, 10), "chunks": (4, 5), "dtype": "int32", **NATIVE[name]}
+    explanation = zarrs.explain(zarr.create_array(store, **options))
+    assert explanation.native
+    assert explanation.reasons == ()
+    assert {where for _, where in explanation.steps} == {"Rust"}
+    assert explanation.pipeline == "zarrs.ZarrsCodecPipeline"
+    assert explanation.store == (
+        "native files" if isinstance(store, LocalStore) else "native memory"
+    )
+    assert "Rust" in str(explanation)
+
+
+def test_explain_reads_nothing_and_works_under_another_pipeline(oracle, tmp_path: Path) -> None:
+    array = zarr.create_array(tmp_path, shape=9, chunks=3, dtype="int32")
+    (tmp_path / "zarr.json").unlink()
+    assert zarrs.explain(array).native
+    with oracle():
+        array = zarr.create_array({}, shape=9, chunks=3, dtype="int32")
+    explanation = zarrs.explain(array)
+    assert not explanation.native
+    assert "codec_pipeline.path" in explanation.reasons[0]
+
+
+# -- somebody else's classes ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_gzip() -> Iterator[type[OwnGzip]]:
+    """The user's class under the built-in's name."""
+    register_codec("gzip", OwnGzip)
+    name = f"{OwnGzip.__module__}.{OwnGzip.__qualname__}"
+    with zarr.config.set({"codecs.gzip": name}):
+        OwnGzip.decoded = 0
+        yield OwnGzip
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_codec_registered_over_a_built_in_is_called(own_gzip, sharded) -> None:
+    store = MemoryStore()
+    shards = (12, 10) if sharded else None
+    more = {"chunks": (4, 5), "shards": shards, "dtype": "int32", "compressors": GzipCodec()}
+    zarr.create_array(store, shape=(12, 10), **more)
+    array = zarr.open_array(store)
+    assert not zarrs.explain(array).native
+    with pytest.raises(zarrs.UnsupportedError, match="OwnGzip"):
+        array[:]
+    with zarr.config.set({"codec_pipeline.strict": False}):
+        array[:] = DATA
+        np.testing.assert_array_equal(array[:], DATA)
+    assert own_gzip.decoded >= 6
+
+
+def test_a_buffer_of_another_class_is_left_to_zarr() -> None:
+    array = zarr.create_array({}, shape=(12, 10), chunks=(4, 5), dtype="int32")
+    array[:] = DATA
+    prototype = BufferPrototype(buffer=cpu.Buffer, nd_buffer=OtherNDBuffer)
+
+    def read() -> Any:
+        return array.get_basic_selection((slice(1, 9), slice(None)), prototype=prototype)
+
+    with pytest.raises(zarrs.UnsupportedError, match="buffer"):
+        read()
+    with zarr.config.set({"codec_pipeline.strict": False}):
+        np.testing.assert_array_equal(read(), DATA[1:9])
+    np.testing.assert_array_equal(array[1:9], DATA[1:9])
+
+
+# -- zarr's own sharding codec asks the configured pipeline for subchunks and index -----------------
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_shard_indexes_of_another_pipeline_pass_through_us(recwarn, oracle, strict) -> None:
+    store = MemoryStore()
+    with oracle():
+        array = zarr.create_array(
+            store, shape=(12, 10), shards=(12, 10), chunks=(4, 5), dtype="int32", compressors=BZ2
+        )
+    # The array keeps zarr's pipeline, but its sharding codec finds us in the configuration.
+    with zarr.config.set(
+        {"codec_pipeline.strict": strict, "codec_pipeline.warn_fallback": not strict}
+    ):
+        array[:] = DATA
+        array[3:5, 2] = 0
+        expected = DATA.copy()
+        expected[3:5, 2] = 0
+        np.testing.assert_array_equal(array[:], expected)
+        np.testing.assert_array_equal(array[2:6, 1:4], expected[2:6, 1:4])
+    assert unexpected(recwarn) == []
+
+
+@pytest.mark.parametrize("evolved", [True, False])
+def test_codecs_alone_decode_and_encode_in_strict_mode(evolved) -> None:
+    array = zarr.create_array({}, shape=(4, 5), chunks=(4, 5), dtype="int32", compressors=BZ2)
+    codecs = tuple(array._async_array.codec_pipeline)
+    spec = ArraySpec(
+        shape=(4, 5),
+        dtype=array._async_array.metadata.data_type,
+        fill_value=np.int32(0),
+        config=ArrayConfig(order="C", write_empty_chunks=False),
+        prototype=BufferPrototype(buffer=cpu.Buffer, nd_buffer=cpu.NDBuffer),
+    )
+    pipeline: Any = zarrs.ZarrsCodecPipeline.from_codecs(codecs)
+    if evolved:
+        pipeline = pipeline.evolve_from_array_spec(spec)
+    value = cpu.NDBuffer.from_numpy_array(DATA[:4, :5])
+
+    async def there_and_back() -> Any:
+        encoded = list(await pipeline.encode([(value, spec), (None, spec)]))
+        assert encoded[1] is None
+        return list(await pipeline.decode(list(zip(encoded, [spec, spec], strict=True))))
+
+    decoded = asyncio.run(there_and_back())
+    np.testing.assert_array_equal(decoded[0].as_numpy_array(), DATA[:4, :5])
+    assert decoded[1] is None

@@ -1,0 +1,222 @@
+"""Arrays that other programs wrote: zarr-python 2, several releases of 3, and zarrs for Rust.
+
+ZARRS_INTEROP, or ../shared/data/interop beside the repository, holds them (their README says whose
+they are). The oracles are the picture, the list of cities, plain numbers and zarr's own pipeline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import LocalStore
+
+import zarrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    Oracle = Callable[[], Any]
+
+ROOT = Path(
+    os.environ.get("ZARRS_INTEROP", Path(__file__).parents[2] / "shared" / "data" / "interop")
+)
+pytestmark = [
+    pytest.mark.skipif(not ROOT.is_dir(), reason="no fixtures: set ZARRS_INTEROP to their folder"),
+    pytest.mark.filterwarnings("ignore:The data type"),
+    pytest.mark.filterwarnings("ignore:The codec"),
+    pytest.mark.filterwarnings("ignore:Numcodecs codecs"),
+    pytest.mark.filterwarnings("ignore:Object at"),
+]
+
+NATIVE = {"bytes", "transpose", "sharding_indexed", "zstd", "gzip", "blosc", "crc32c"}
+NATIVE_V2 = {None, "zstd", "gzip", "zlib", "blosc"}
+WITHOUT_FIXED_SIZE = {"string", "variable_length_bytes", "|O"}
+# 10,000 × 1,000 numbers of which nearly none is stored: a part is enough.
+LARGE = {"zarrs/hierarchy.zarr/a/foo", "zarrs/hierarchy.zarr/a/baz"}
+
+
+def documents() -> list[Path]:
+    """The metadata of every array, format 2 beside format 3 in the same folder included."""
+    found = sorted([*ROOT.rglob(".zarray"), *ROOT.rglob("zarr.json")])
+    return [path for path in found if json.loads(path.read_text()).get("node_type") != "group"]
+
+
+def names_of(document: Path) -> tuple[Any, set[Any]]:
+    """Data type and codecs as the metadata names them, those within shards included."""
+    metadata = json.loads(document.read_text())
+    if metadata["zarr_format"] == 2:
+        compressor = (metadata["compressor"] or {}).get("id")
+        return metadata["dtype"], {compressor, *(one["id"] for one in metadata["filters"] or [])}
+    data_type = metadata["data_type"]
+    codecs = list(metadata["codecs"])
+    for codec in codecs:
+        codecs += codec.get("configuration", {}).get("codecs", [])
+    name = data_type if isinstance(data_type, str) else data_type["name"]
+    return name, {codec["name"] for codec in codecs}
+
+
+def is_native(document: Path) -> bool:
+    data_type, codecs = names_of(document)
+    known = NATIVE_V2 if document.name == ".zarray" else NATIVE
+    return codecs <= known and data_type not in WITHOUT_FIXED_SIZE
+
+
+def open_array(document: Path) -> zarr.Array:
+    zarr_format: Any = 2 if document.name == ".zarray" else 3
+    return zarr.open_array(
+        LocalStore(document.parent, read_only=True), mode="r", zarr_format=zarr_format
+    )
+
+
+def part_of(document: Path) -> Any:
+    folder = document.parent.relative_to(ROOT).as_posix()
+    return (slice(0, 10), slice(0, 10)) if folder in LARGE else ...
+
+
+def read_or_refusal(document: Path) -> Any:
+    try:
+        return np.asarray(open_array(document)[part_of(document)])
+    except Exception as error:
+        return error
+
+
+def id_of(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+DOCUMENTS = documents() if ROOT.is_dir() else []
+assert_equal = np.testing.assert_array_equal
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=id_of)
+def test_every_array_reads_as_under_zarrs_own_pipeline(document: Path, oracle: Oracle) -> None:
+    with oracle():
+        expected = read_or_refusal(document)
+    with zarr.config.set({"codec_pipeline.strict": False}):
+        actual = read_or_refusal(document)
+    if isinstance(expected, Exception):
+        assert type(actual) is type(expected)
+        assert str(actual) == str(expected)
+    else:
+        assert not isinstance(actual, Exception), actual
+        assert actual.dtype == expected.dtype
+        assert_equal(actual, expected)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=id_of)
+def test_strict_mode_reads_in_rust_or_refuses_with_the_reason(
+    document: Path, oracle: Oracle
+) -> None:
+    with oracle():
+        expected = read_or_refusal(document)
+    actual = read_or_refusal(document)
+    if is_native(document):
+        assert not isinstance(actual, Exception), actual
+        assert_equal(actual, expected)
+    else:
+        # A codec that is not installed may be missed before or after it is found unsupported.
+        missed = type(expected) if isinstance(expected, Exception) else zarrs.UnsupportedError
+        assert isinstance(actual, (zarrs.UnsupportedError, missed))
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if is_native(one)], ids=id_of)
+def test_a_copy_is_written_as_zarr_writes_it(
+    tmp_path: Path, oracle: Oracle, document: Path
+) -> None:
+    if document.parent.relative_to(ROOT).as_posix() in LARGE:
+        pytest.skip("too large to copy for what it shows")
+    copy = Path(shutil.copytree(document.parent, tmp_path / "copy")) / document.name
+    zarr_format: Any = 2 if document.name == ".zarray" else 3
+    array = zarr.open_array(LocalStore(copy.parent), mode="r+", zarr_format=zarr_format)
+    expected = np.asarray(array[...])
+    expected[1:] = expected[:-1].copy()
+    array[1:] = expected[1:]
+    with oracle():
+        assert_equal(np.asarray(open_array(copy)[...]), expected)
+
+
+# What the values are, whoever reads them
+
+
+def picture() -> npt.NDArray[np.uint8]:
+    image = pytest.importorskip("PIL.Image", reason="Pillow decodes the picture")
+    with image.open(ROOT / "astronaut" / "reference_image.png") as opened:
+        return np.asarray(opened)
+
+
+@pytest.mark.parametrize("compressor", ["raw", "gzip", "zlib", "blosc"])
+def test_the_astronaut_is_the_picture(compressor: str) -> None:
+    expected = picture()
+    array = zarr.open_array(
+        LocalStore(ROOT / "astronaut" / "v2.zarr" / compressor, read_only=True), mode="r"
+    )
+    assert_equal(array[...], expected)
+    assert_equal(array[90:310:7, 333, ::2], expected[90:310:7, 333, ::2])
+    rows, columns = [511, 0, 99, 100, 0], [0, 511, 200, 199, 0]
+    assert_equal(array.vindex[rows, columns, 1], expected[rows, columns, 1])
+    assert_equal(array.oindex[rows, slice(5, 300, 50)], expected[rows, 5:300:50])
+
+
+# Written as 0, 1, 2, … by each program, lossy and undecodable codecs apart.
+COUNTED = [
+    one
+    for one in DOCUMENTS
+    if one.parent.name.startswith(("array_", "fletcher32", "adler32")) and is_native(one)
+] + [one for one in DOCUMENTS if "sharded_array" in str(one)]
+
+
+@pytest.mark.parametrize("document", COUNTED, ids=id_of)
+def test_numbers_count_up(document: Path) -> None:
+    array = open_array(document)
+    if document.relative_to(ROOT).parts[1] == "array_write_read.zarr":
+        pytest.skip("not counted: written in parts by an example")
+    expected = np.arange(array.size, dtype=array.dtype).reshape(array.shape)
+    assert_equal(array[...], expected)
+    assert_equal(array[1:-1, ::3], expected[1:-1, ::3])
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["v3/cities.zarr", "zarr_python_compat/cities_v2.zarr", "zarr_python_compat/cities_v3.zarr"],
+)
+def test_cities_are_those_of_the_list(folder: str) -> None:
+    cities = (ROOT / "zarrs" / "cities.csv").read_text(encoding="utf-8").splitlines()
+    with zarr.config.set({"codec_pipeline.strict": False}):
+        array = zarr.open_array(LocalStore(ROOT / "zarrs" / folder, read_only=True), mode="r")
+        assert np.asarray(array[...]).tolist() == cities
+
+
+def compat(name: str) -> npt.NDArray[Any]:
+    path = ROOT / "zarrs" / "zarr_python_compat" / name
+    return np.asarray(zarr.open_array(LocalStore(path, read_only=True), mode="r")[...])
+
+
+@pytest.mark.parametrize("unit", ["10ms", "10us", "D", "W", "Y", "h", "m", "ms", "ns", "s", "us"])
+def test_datetimes_of_every_unit(unit: str) -> None:
+    read = compat(f"datetime64[{unit}].zarr")
+    assert read.dtype == f"datetime64[{unit}]"
+    assert read[0] == np.datetime64("1970-01-01", unit)
+    assert read[2] == np.datetime64("2005-02-03").astype(f"datetime64[{unit}]")
+    assert np.isnat(read[[1, -1]]).all()
+
+
+def test_null_fill_values_read_as_defaults() -> None:
+    assert compat("bool_v2_fv_null.zarr").tolist() == [True, False, False, False, False]
+    assert compat("int_v2_fv_null.zarr").tolist() == [42, 123, 0, 0, 0]
+    assert_equal(compat("float_v2_fv_null.zarr"), np.array([3.14, 2.71, 0, 0, 0], "float32"))
+
+
+def test_unicode_in_both_byte_orders() -> None:
+    names = ["v2_be", "v2_le", "v3_le"]
+    read = [compat(f"fixed_length_utf32_{name}.zarr") for name in names]
+    assert read[0].tolist() == read[1].tolist() == read[2].tolist()
+    assert read[0][:3].tolist() == ["abc", "🎉", "hi"]
