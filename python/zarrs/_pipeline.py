@@ -267,9 +267,8 @@ class ZarrsCodecPipeline(CodecPipeline):
             except _data_types.Unlike:
                 array = array.astype(engine.dtype)
                 swap = engine.swap_to(array.dtype)
-            if spec.shape == () and array.shape != ():
-                # NumPy takes a sequence for some data types' single element and not for others'.
-                np.empty((), engine.dtype)[()] = array
+            if array.shape != () and len(batch) == 1:
+                _check_single_element(batch[0], array, engine.dtype)
             result = internal.write(
                 engine.engine,
                 (store, handle),
@@ -309,6 +308,18 @@ def _plain_array(buffer: NDBuffer) -> np.ndarray[Any, Any]:
             "it is not a NumPy array in main memory",
         )
     return array
+
+
+def _check_single_element(item: Item, array: np.ndarray[Any, Any], dtype: Any) -> None:
+    """Raises or warns as NumPy does where an array is assigned to one element: that depends on data type and release."""
+    _, spec, chunk_selection, out_selection, is_complete = item
+    if type(chunk_selection) is not tuple or not all(
+        isinstance(entry, int | np.integer) for entry in chunk_selection
+    ):
+        return
+    selected = array[out_selection] if chunk_selection else array
+    if not (is_complete and selected.shape == spec.shape):
+        np.empty((), dtype)[()] = selected
 
 
 def _internals(configuration: Configuration) -> tuple[Any, _internal.Options]:
