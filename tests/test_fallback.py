@@ -15,7 +15,7 @@ from zarr.codecs import Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import BufferPrototype, cpu
 from zarr.registry import register_codec
-from zarr.storage import LocalStore, LoggingStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 import zarrs
 from zarrs import _fallback
@@ -66,8 +66,6 @@ CASES: dict[str, Case] = {
     ),
     "v2_compressor": Case("lzma", {"zarr_format": 2, "compressors": numcodecs.LZMA()}),
     "v2_text": Case("data type", {"zarr_format": 2, "dtype": str}, TEXT),
-    "wrapper": Case("WrapperStore", {}, store=lambda: WrapperStore(MemoryStore())),
-    "logging": Case("LoggingStore", {}, store=lambda: LoggingStore(MemoryStore())),
 }
 # These codecs are outside the specification, and zarr says so.
 pytestmark = [

@@ -15,6 +15,7 @@ PIPELINE_KEYS = (
     "chunk_concurrent_minimum",
     "direct_io",
     "file_handle_cache_size",
+    "requests_maximum",
     "warn_fallback",
     "max_workers",
 )
@@ -32,6 +33,7 @@ class Configuration:
     chunk_concurrent_minimum: int = 4
     direct_io: bool = False
     file_handle_cache_size: int = 0
+    requests_maximum: int = 256
     warn_fallback: bool = False
     max_workers: int | None = None
 
@@ -73,6 +75,12 @@ def _parse(values: tuple[Any, ...]) -> Configuration:
         default.file_handle_cache_size,
         least=0,
     )
+    requests = _count(
+        "codec_pipeline.requests_maximum",
+        raw["requests_maximum"],
+        default.requests_maximum,
+        least=1,
+    )
     return Configuration(
         strict=_flag("strict", raw["strict"], default.strict),
         validate_checksums=_flag(
@@ -87,6 +95,7 @@ def _parse(values: tuple[Any, ...]) -> Configuration:
         chunk_concurrent_minimum=default.chunk_concurrent_minimum if minimum is None else minimum,
         direct_io=_flag("direct_io", raw["direct_io"], default.direct_io),
         file_handle_cache_size=default.file_handle_cache_size if cache is None else cache,
+        requests_maximum=default.requests_maximum if requests is None else requests,
         warn_fallback=_flag("warn_fallback", raw["warn_fallback"], default.warn_fallback),
         max_workers=max_workers,
     )

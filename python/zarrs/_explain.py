@@ -29,7 +29,7 @@ class Explanation:
     pipeline : str
         The class that zarr calls for this array.
     store : str
-        The path to the store: "native files", "native memory", or why it is not native.
+        The path to the store: "native files", "native memory", or "awaited in Python" with its class.
     steps : tuple of (str, str)
         For each codec, in encoding order, its class and where it runs.
     reasons : tuple of str
@@ -76,12 +76,11 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
         reasons.append(f"{error.what}: {error.reason}")
         where = "zarr-python"
     store = async_array.store_path.store
-    try:
-        handle = NativeStores().handle(store, _config.current())
-        path = "native memory" if isinstance(handle, dict) else "native files"
-    except UnsupportedError as error:
-        reasons.append(f"{error.what}: {error.reason}")
-        path = f"zarr-python's own ({error.reason})"
+    handle = NativeStores().handle(store, _config.current())
+    if handle is None:
+        path = f"awaited in Python ({type(store).__module__}.{type(store).__qualname__})"
+    else:
+        path = "native memory" if isinstance(handle, dict | tuple) else "native files"
     if reasons:
         where = "zarr-python"
     steps = tuple((type(codec).__name__, where) for codec in pipeline)

@@ -12,6 +12,8 @@ __all__ = [
     "Options",
     "OwnedBytes",
     "Pending",
+    "RemoteRead",
+    "RemoteWrite",
     "UnsupportedError",
     "cpus",
     "read",
@@ -68,6 +70,64 @@ class OwnedBytes:
 
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class RemoteRead:
+    """A read in progress, of a store that Python awaits."""
+
+    @staticmethod
+    def open(
+        engine: Engine,
+        store: Any,
+        items: list[Any],
+        path_type: type,
+        spec: Any,
+        out: Any,
+        swap: int | list[tuple[int, int, int]] | None,
+        drop_axes: tuple[int, ...],
+        options: Options,
+        max_gap: int,
+        max_bytes: int,
+    ) -> RemoteRead | None: ...
+    def requests(self) -> list[tuple[int, str, int | None, int | None, int]]: ...
+    def feed(
+        self, id: int, buffer: Any, own: bool
+    ) -> list[tuple[int, str, int | None, int | None, int]]: ...
+    def is_idle(self) -> bool: ...
+    def is_stopped(self) -> bool: ...
+    def backlog(self) -> int: ...
+    def stop(self) -> None: ...
+    def wake(
+        self, event_loop: Any, call: Callable[[Any], None], future: Any, any: bool
+    ) -> bool: ...
+    def result(self) -> tuple[dict[str, str], ...]: ...
+
+@final
+class RemoteWrite:
+    """A write in progress, to a store that Python awaits."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        store: Any,
+        items: list[Any],
+        path_type: type,
+        spec: Any,
+        value: Any,
+        swap: int | list[tuple[int, int, int]] | None,
+        drop_axes: tuple[int, ...],
+        options: Options,
+    ) -> RemoteWrite: ...
+    def chunks(self) -> list[tuple[int, str, bool, int]]: ...
+    def feed(self, number: int, buffer: Any, own: bool) -> None: ...
+    def take(self) -> list[tuple[int, str, OwnedBytes | None]]: ...
+    def is_idle(self) -> bool: ...
+    def is_stopped(self) -> bool: ...
+    def stop(self) -> None: ...
+    def wake(
+        self, event_loop: Any, call: Callable[[Any], None], future: Any, any: bool
+    ) -> bool: ...
+    def result(self) -> None: ...
 
 def read(
     engine: Engine,

@@ -14,10 +14,11 @@ from zarr.core.codec_pipeline import codecs_from_list
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.storage._common import StorePath
 
-from zarrs import _config, _data_types, _fallback
+from zarrs import _config, _data_types, _fallback, _remote
 from zarrs._codecs import evolve, split
 from zarrs._engine import Engines
 from zarrs._stores import NativeStores, tell_refused_direct_io
+from zarrs._waiting import release
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -195,11 +196,24 @@ class ZarrsCodecPipeline(CodecPipeline):
             store = getter.store
             handle = self._stores.handle(store, configuration)
             array = _plain_array(out)
-            if not store._is_open:
+            if handle is not None and not store._is_open:
                 await store._ensure_open()
 
             def call(target: np.ndarray[Any, Any]) -> Any:
                 swap = engine.swap_to(target.dtype)
+                if handle is None:
+                    return internal.RemoteRead.open(
+                        engine.engine,
+                        store,
+                        batch,
+                        StorePath,
+                        spec,
+                        target,
+                        swap,
+                        drop_axes,
+                        options,
+                        *_remote.coalescing(spec),
+                    )
                 return internal.read(
                     engine.engine,
                     (store, handle),
@@ -228,13 +242,15 @@ class ZarrsCodecPipeline(CodecPipeline):
                 raise
             _fallback.record(reason, configuration)
             return await self._zarr_pipeline(spec).read(batch, out, drop_axes)
-        if type(result) is not tuple:
+        if handle is None:
+            result = await _remote.read(result, store, spec.prototype, configuration)
+        elif type(result) is not tuple:
             result = await _ended(result)
         if target is not array:
             for item in batch:
                 out[item[3]] = target[item[3]]
         counters["rust"] += 1
-        if configuration.direct_io:
+        if configuration.direct_io and type(handle) is internal.LocalStore:
             tell_refused_direct_io(handle)
         return cast("tuple[Any, ...]", result)
 
@@ -259,7 +275,7 @@ class ZarrsCodecPipeline(CodecPipeline):
             store = setter.store
             handle = self._stores.handle(store, configuration)
             array = np.asarray(_plain_array(value))
-            if not store._is_open:
+            if handle is not None and not store._is_open:
                 await store._ensure_open()
             store._check_writable()
             try:
@@ -269,31 +285,31 @@ class ZarrsCodecPipeline(CodecPipeline):
                 swap = engine.swap_to(array.dtype)
             if array.shape != () and len(batch) == 1:
                 _check_single_element(batch[0], array, engine.dtype)
-            result = internal.write(
-                engine.engine,
-                (store, handle),
-                batch,
-                StorePath,
-                spec,
-                array,
-                swap,
-                drop_axes,
-                options,
-            )
+            common = (batch, StorePath, spec, array, swap, drop_axes, options)
+            if handle is None:
+                result = internal.RemoteWrite(engine.engine, store, *common)
+            else:
+                result = internal.write(engine.engine, (store, handle), *common)
         except UnsupportedError as reason:
             if configuration.strict:
                 raise
             _fallback.record(reason, configuration)
             await self._zarr_pipeline(spec).write(batch, value, drop_axes)
             return
+        if handle is None:
+            await _remote.write(result, store, spec.prototype, configuration)
+            counters["rust"] += 1
+            return
         if type(result) is not tuple:
             result = await _ended(result)
         changes, error = result
-        for key, data in changes:
+        objects, prefix = handle if type(handle) is tuple else (handle, "")
+        for name, data in changes:
+            key = f"{prefix}/{name}" if prefix else name
             if data is None:
-                handle.pop(key, None)
+                objects.pop(key, None)
             else:
-                handle[key] = spec.prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
+                objects[key] = spec.prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
         if error is not None:
             raise error
         counters["rust"] += 1
@@ -346,7 +362,7 @@ async def _ended(pending: Any) -> Any:
     """What `pending` gives in the end. A cancelled task starts nothing more, and waits for what runs."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
-    if not pending.wake(loop, _release, future):
+    if not pending.wake(loop, release, future):
         return pending.result()
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
@@ -358,8 +374,3 @@ async def _ended(pending: Any) -> Any:
     if cancelled is not None:
         raise cancelled
     return pending.result()
-
-
-def _release(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from zarr.storage import LocalStore, MemoryStore
-
-from zarrs.errors import UnsupportedError
+import zarr.storage
+from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
 
     from zarrs import _internal
     from zarrs._config import Configuration
+
+# Since zarr 3.2.
+_ManagedMemoryStore = getattr(zarr.storage, "ManagedMemoryStore", None)
 
 
 class NativeStores:
@@ -25,24 +27,23 @@ class NativeStores:
         self._local: tuple[Any, Configuration, _internal.LocalStore] | None = None
 
     def handle(self, store: Store, configuration: Configuration) -> Any:
-        """What the engine takes for `store`: a directory, or the dictionary of a memory store.
+        """What the engine takes for `store`: a directory, the dictionary of a memory store, or one with a key prefix.
 
-        Raises
-        ------
-        UnsupportedError
-            For any other store.
+        None for any other store: Python awaits it, the engine decodes.
         """
         kind = type(store)
+        while kind is WrapperStore:
+            # It hands every call on as it is.
+            store = store._store  # type: ignore[attr-defined]
+            kind = type(store)
         if kind is LocalStore:
             return self._directory(store, configuration)
         if kind is MemoryStore:
             objects = store._store_dict  # type: ignore[attr-defined]
-            if type(objects) is not dict:
-                raise UnsupportedError(
-                    "store MemoryStore", "its objects are kept in something other than a plain dict"
-                )
-            return objects
-        raise UnsupportedError(f"store {kind.__module__}.{kind.__qualname__}", refusal(kind))
+            return objects if type(objects) is dict else None
+        if kind is _ManagedMemoryStore:
+            return (store._store_dict, store.path)  # type: ignore[attr-defined]
+        return None
 
     def _directory(self, store: Any, configuration: Configuration) -> _internal.LocalStore:
         # `LocalStore.move` changes the root of a store that is in use.
@@ -64,7 +65,12 @@ _refusal_told = False
 def tell_refused_direct_io(handle: Any) -> None:
     """Warns, once in this process, that direct I/O was asked for and cannot be had."""
     global _refusal_told
-    if _refusal_told or isinstance(handle, dict) or not handle.direct_io_refused():
+    if (
+        _refusal_told
+        or handle is None
+        or isinstance(handle, dict)
+        or not handle.direct_io_refused()
+    ):
         return
     _refusal_told = True
     warnings.warn(
@@ -72,10 +78,3 @@ def tell_refused_direct_io(handle: Any) -> None:
         UserWarning,
         stacklevel=3,
     )
-
-
-def refusal(kind: type) -> str:
-    """Why stores of class `kind` are not native."""
-    if issubclass(kind, LocalStore | MemoryStore):
-        return "a subclass of a native store may read and write in its own way"
-    return "it is neither a LocalStore nor a MemoryStore"

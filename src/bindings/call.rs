@@ -20,6 +20,7 @@ use crate::bindings::store;
 use crate::bindings::work::{Batch, Completion, Task, Units};
 use crate::concurrency::{self, Job, Limits, Outcome, Work};
 use crate::memory::{Element, Shared, Swap};
+use crate::pipeline::{self, Engine};
 use crate::pipeline::read::Read;
 use crate::pipeline::write::{Stored, Write};
 
@@ -38,10 +39,13 @@ static SLOW: AtomicU32 = AtomicU32::new(0);
 #[pyclass(frozen, module = "zarrs._internal")]
 #[derive(Debug, Clone)]
 pub struct Options {
-    threads: usize,
+    /// Threads of the pool.
+    pub threads: usize,
     minimum: usize,
-    maximum: Option<usize>,
-    validate: bool,
+    /// Chunks in flight at most.
+    pub maximum: Option<usize>,
+    /// Whether checksums are checked.
+    pub validate: bool,
 }
 
 #[pymethods]
@@ -143,7 +147,7 @@ impl Kind {
 }
 
 /// One result for each projection, in order: a plain dictionary, the same object for the same status.
-fn statuses(py: Python<'_>, read: &Read) -> PyResult<Py<PyAny>> {
+pub fn statuses(py: Python<'_>, read: &Read) -> PyResult<Py<PyAny>> {
     let status = |name: &str| {
         let result = PyDict::new(py);
         result.set_item(intern!(py, "status"), name).map(|()| result)
@@ -167,6 +171,70 @@ fn changes<'py>(py: Python<'py>, write: &Write) -> PyResult<Bound<'py, PyList>> 
     Ok(changes)
 }
 
+/// What a call of zarr hands over beside the array.
+pub struct Call<'a, 'py> {
+    /// The batch.
+    pub items: &'a Bound<'py, PyList>,
+    /// The `StorePath` class.
+    pub path_type: &'a Bound<'py, PyAny>,
+    /// The store of the first item.
+    pub store: &'a Bound<'py, PyAny>,
+    /// The `ArraySpec` of the first item.
+    pub spec: &'a Bound<'py, PyAny>,
+    /// Axes that chunks have and the array has not.
+    pub drop_axes: &'a [usize],
+}
+
+impl<'py> Call<'_, 'py> {
+    /// The batch of a read and the array it fills; `None` if the array's layout must be left to NumPy. Whoever uses the
+    /// array keeps `out` alive until no unit runs any more.
+    pub fn target(
+        &self,
+        engine: &Engine,
+        out: &Bound<'py, PyAny>,
+        swap: Option<SwapSpec>,
+    ) -> PyResult<Option<(pipeline::Batch, Shared)>> {
+        let view = View::new(out)?;
+        check_items(&view, engine.item_size)?;
+        if !view.writeable {
+            return Err(PyValueError::new_err("assignment destination is read-only"));
+        }
+        if view.may_overlap() {
+            return Ok(None);
+        }
+        let batch = self.batch(&view, Direction::Read)?;
+        let element = element_of(swap, engine.item_size)?;
+        // SAFETY: NumPy says that the elements are there, that they may be written (checked above) and that different ones
+        // share no byte (`may_overlap`); the caller keeps them until the last unit has ended, and no unit runs later. Not
+        // guaranteed: two chunks of a batch that zarr's indexers did not make may name one element, whose value is then
+        // open.
+        let out = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, true) };
+        Ok(Some((batch, out)))
+    }
+
+    /// The batch of a write and the array it takes, which the caller keeps alive as for a read.
+    pub fn source(
+        &self,
+        engine: &Engine,
+        value: &Bound<'py, PyAny>,
+        swap: Option<SwapSpec>,
+    ) -> PyResult<(pipeline::Batch, Shared)> {
+        let view = View::new(value)?;
+        check_items(&view, engine.item_size)?;
+        let batch = self.batch(&view, Direction::Write)?;
+        let element = element_of(swap, engine.item_size)?;
+        // SAFETY: NumPy says that the elements are there, and the caller keeps them until the last unit has ended; no unit
+        // runs later. Not guaranteed: whoever changes the value while it is written may find any mixture stored.
+        let value = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, false) };
+        Ok((batch, value))
+    }
+
+    fn batch(&self, view: &View, direction: Direction) -> PyResult<pipeline::Batch> {
+        let Self { path_type, store, spec, drop_axes, .. } = *self;
+        batch::read(self.items, &Expected { path_type, store, spec, shape: &view.shape, drop_axes, direction })
+    }
+}
+
 /// Reads a batch into `out`: the results, or a `Pending`; `None` if the array's layout must be left to NumPy.
 #[pyfunction]
 #[pyo3(signature = (engine, store, items, path_type, spec, out, swap, drop_axes, options))]
@@ -186,32 +254,12 @@ pub fn read(
 ) -> PyResult<Option<Py<PyAny>>> {
     let engine = &engine.get().0;
     let options = options.get();
-    let view = View::new(out)?;
-    check_items(&view, engine.item_size)?;
-    if !view.writeable {
-        return Err(PyValueError::new_err("assignment destination is read-only"));
-    }
-    if view.may_overlap() {
-        return Ok(None);
-    }
-    let expected = Expected {
-        path_type,
-        store: &store.get_item(0)?,
-        spec,
-        shape: &view.shape,
-        drop_axes: &drop_axes,
-        direction: Direction::Read,
-    };
-    let batch = batch::read(items, &expected)?;
+    let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
+    let Some((batch, out_view)) = call.target(engine, out, swap)? else { return Ok(None) };
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(out.clone().unbind());
-    let element = element_of(swap, engine.item_size)?;
-    // SAFETY: NumPy says that the elements are there, that they may be written (checked above) and that different ones
-    // share no byte (`may_overlap`); `held` keeps them until the last unit has ended, and no unit runs later. Not
-    // guaranteed: two chunks of a batch that zarr's indexers did not make may name one element, whose value is then open.
-    let out = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, true) };
     let read = Arc::new(
-        Read::new(Arc::clone(engine), batch, source, out, options.validate).map_err(|error| to_python(py, error))?,
+        Read::new(Arc::clone(engine), batch, source, out_view, options.validate).map_err(|error| to_python(py, error))?,
     );
     let estimate = read.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < read.len());
@@ -242,25 +290,12 @@ pub fn write(
 ) -> PyResult<Py<PyAny>> {
     let engine = &engine.get().0;
     let options = options.get();
-    let view = View::new(value)?;
-    check_items(&view, engine.item_size)?;
-    let expected = Expected {
-        path_type,
-        store: &store.get_item(0)?,
-        spec,
-        shape: &view.shape,
-        drop_axes: &drop_axes,
-        direction: Direction::Write,
-    };
-    let batch = batch::read(items, &expected)?;
+    let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
+    let (batch, value_view) = call.source(engine, value, swap)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(value.clone().unbind());
-    let element = element_of(swap, engine.item_size)?;
-    // SAFETY: NumPy says that the elements are there, and `held` keeps them until the last unit has ended; no unit runs
-    // later. Not guaranteed: whoever changes the value while it is written may find any mixture stored.
-    let value = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, false) };
     let write = Arc::new(
-        Write::new(Arc::clone(engine), batch, source, value, options.validate).map_err(|error| to_python(py, error))?,
+        Write::new(Arc::clone(engine), batch, source, value_view, options.validate).map_err(|error| to_python(py, error))?,
     );
     let estimate = write.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < write.len());

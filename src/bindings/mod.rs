@@ -7,7 +7,9 @@ mod call;
 mod engine;
 mod errors;
 mod owned;
+mod remote;
 mod selection;
+mod session;
 mod store;
 mod work;
 
@@ -21,6 +23,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Options>()?;
     module.add_class::<call::Pending>()?;
     module.add_class::<owned::OwnedBytes>()?;
+    module.add_class::<remote::RemoteRead>()?;
+    module.add_class::<remote::RemoteWrite>()?;
     module.add_function(wrap_pyfunction!(call::read, module)?)?;
     module.add_function(wrap_pyfunction!(call::write, module)?)?;
     module.add_function(wrap_pyfunction!(call::shutdown, module)?)?;

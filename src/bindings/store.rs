@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::bindings::array::View;
 use crate::bindings::errors::unsupported;
@@ -33,17 +33,23 @@ impl PyLocalStore {
     }
 }
 
-/// The engine's store for a batch, and the Python objects that must stay alive with it.
+/// The engine's store for a batch (a directory, a dictionary, or a dictionary with a prefix of its keys), and the Python objects that must stay alive with it.
 pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<PyAny>>)> {
     if let Ok(local) = store.cast::<PyLocalStore>() {
         return Ok((Store::Local(Arc::clone(&local.get().0)), Vec::new()));
     }
     let py = store.py();
-    let objects = store.cast::<PyDict>()?;
+    let (objects, prefix) = match store.cast::<PyTuple>() {
+        Ok(pair) => (pair.get_item(0)?, pair.get_item(1)?.extract::<String>()?),
+        Err(_) => (store.clone(), String::new()),
+    };
+    let objects = objects.cast::<PyDict>()?;
     let mut held = Vec::with_capacity(batch.groups.len());
     let mut owners = Vec::with_capacity(batch.groups.len());
     for number in 0..batch.groups.len() {
-        let Some(buffer) = objects.get_item(batch.key(number))? else {
+        let key = batch.key(number);
+        let found = if prefix.is_empty() { objects.get_item(key)? } else { objects.get_item(format!("{prefix}/{key}"))? };
+        let Some(buffer) = found else {
             held.push(None);
             continue;
         };

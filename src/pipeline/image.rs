@@ -121,11 +121,7 @@ impl Reader<'_> {
             return self.decode_shard(bytes, chain, layout, rows);
         };
         if chain.compressors.is_empty() {
-            if bytes.len() != layout.len {
-                return Err(wrong_length(bytes.len(), layout.len));
-            }
-            self.scatter(bytes, layout, rows);
-            return Ok(());
+            return self.decode_raw(bytes, layout, rows);
         }
         if let Some(place) = self.direct(layout, rows) {
             return chain.decompress_into(bytes, place, self.validate);
@@ -136,6 +132,14 @@ impl Reader<'_> {
         let mut image = Image::take();
         chain.decompress_into(bytes, image.room(layout.len)?.into(), self.validate)?;
         self.scatter(&image, layout, rows);
+        Ok(())
+    }
+
+    fn decode_raw(&self, bytes: &[u8], layout: &Layout, rows: Rows<'_>) -> Result<()> {
+        if bytes.len() != layout.len {
+            return Err(wrong_length(bytes.len(), layout.len));
+        }
+        self.scatter(bytes, layout, rows);
         Ok(())
     }
 
@@ -255,8 +259,7 @@ impl Reader<'_> {
             return Err(wrong_length(window.len as usize, layout.len));
         }
         if let Some(bytes) = window.in_memory() {
-            self.scatter(bytes, layout, rows);
-            return Ok(());
+            return self.decode_raw(bytes, layout, rows);
         }
         if let Some(place) = self.direct(layout, rows) {
             return window.read_into(0, place);
@@ -294,6 +297,15 @@ impl Reader<'_> {
             Ok(())
         })
     }
+}
+
+/// Microseconds for decoding `len` bytes of which `wanted` are selected.
+pub fn cost(chain: &Chain, len: usize, wanted: usize) -> f64 {
+    if chain.is_raw() {
+        // Only the rows that are wanted are read, with what lies between them where they are close.
+        return wanted.saturating_mul(4).min(len) as f64 / 1024.0 * 0.1;
+    }
+    len as f64 / 1024.0 * 0.8
 }
 
 /// First and last byte offset that the `from` walks reach; `None` for no element at all.

@@ -6,6 +6,7 @@ pub mod image;
 pub mod place;
 pub mod plan;
 pub mod read;
+pub mod requests;
 pub mod shard;
 pub mod source;
 pub mod write;

@@ -9,7 +9,7 @@ use crate::codec::bytes_to_bytes::wrong_length;
 use crate::codec::{Chain, Serializer};
 use crate::error::{Error, Result};
 use crate::memory::{Image, Place, Scratch, Shared, repeat, swapped};
-use crate::pipeline::image::{Layout, Reader, Rows, STORED, neighbour};
+use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::source::{Opened, Store, Window};
 use crate::pipeline::{Batch, Engine, shard};
@@ -72,11 +72,23 @@ impl Read {
         rows
     }
 
-    fn reader(&self) -> Reader<'_> {
+    /// Bytes in one element.
+    pub fn item_size(&self) -> usize {
+        self.engine.item_size
+    }
+
+    /// The chunk's steps.
+    pub fn chain(&self) -> &Chain {
+        &self.engine.chain
+    }
+
+    /// What places decoded chunks in the array.
+    pub fn reader(&self) -> Reader<'_> {
         Reader { engine: &self.engine, array: &self.out, fill: &self.fill, validate: self.validate }
     }
 
-    fn layout(&self, number: usize) -> &Layout {
+    /// The layout of chunk `number`.
+    pub fn layout(&self, number: usize) -> &Layout {
         &self.layouts[self.batch.groups[number].spec]
     }
 
@@ -135,6 +147,21 @@ impl Read {
             None => self.missing(number, rows),
             Some(bytes) => reader.decode(bytes, chain, layout, rows),
         }
+    }
+
+    /// Decodes and places chunk `number` from its stored bytes, which somebody else got; `None`: it is missing.
+    ///
+    /// # Errors
+    /// As [`Read::chunks`].
+    pub fn fed(&self, number: usize, stored: Option<&[u8]>) -> std::result::Result<(), (usize, Error)> {
+        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
+        let rows = Rows { axes: &axes, lists: &self.batch.lists };
+        let (reader, layout, chain) = (self.reader(), self.layout(number), &self.engine.chain);
+        let outcome = match stored {
+            None => self.missing(number, rows),
+            Some(bytes) => reader.decode(bytes, chain, layout, rows),
+        };
+        outcome.map_err(|error| (number, self.explain(number, error)))
     }
 
     #[allow(clippy::unnecessary_wraps)]
@@ -277,7 +304,7 @@ impl Read {
         // Bytes in memory are opened again by each unit: they borrow from the store.
         let file = match opened {
             Opened::File(object) => Some(Opened::File(object)),
-            Opened::Bytes(_) => None,
+            Opened::Bytes(_) | Opened::Part { .. } => None,
         };
         Ok(Some((file, index)))
     }
@@ -285,41 +312,30 @@ impl Read {
     /// About how long the work takes on one thread, in microseconds.
     pub fn estimate(&self) -> f64 {
         let per_object = if matches!(self.store, Store::Local(_)) { 6.0 } else { 0.5 };
-        let chain = &self.engine.chain;
-        (0..self.len())
-            .map(|number| {
-                let layout = self.layout(number);
-                match chain.lone_sharding() {
-                    None => {
-                        let wanted: usize = self.batch.rows_of(number).map(count).sum();
-                        per_object + cost(chain, layout.len, wanted * self.engine.item_size)
-                    }
-                    Some(sharding) => {
-                        let touched: usize = self.batch.rows_of(number).map(|axes| touched(axes, sharding)).sum();
-                        let subchunks = sharding.grid(&layout.shape).map_or(1, |grid| grid.len());
-                        let subchunk = sharding.chunk_shape.iter().product::<usize>() * self.engine.item_size;
-                        per_object
-                            + subchunks as f64 * 0.002
-                            + touched.min(subchunks) as f64 * (1.0 + cost(&sharding.inner, subchunk, subchunk))
-                    }
-                }
-            })
-            .sum()
+        (0..self.len()).map(|number| per_object + self.estimate_decode(number)).sum()
+    }
+
+    /// About how long it takes to decode and place chunk `number`, in microseconds.
+    pub fn estimate_decode(&self, number: usize) -> f64 {
+        let (layout, chain) = (self.layout(number), &self.engine.chain);
+        match chain.lone_sharding() {
+            None => {
+                let wanted: usize = self.batch.rows_of(number).map(count).sum();
+                cost(chain, layout.len, wanted * self.engine.item_size)
+            }
+            Some(sharding) => {
+                let touched: usize = self.batch.rows_of(number).map(|axes| touched(axes, sharding)).sum();
+                let subchunks = sharding.grid(&layout.shape).map_or(1, |grid| grid.len());
+                subchunks as f64 * 0.002
+                    + touched.min(subchunks) as f64 * shard::estimate(sharding, self.engine.item_size)
+            }
+        }
     }
 }
 
 /// An upper bound for the stored length of a chunk that is not damaged, in bytes.
 fn hint(layout: &Layout) -> usize {
     layout.len + layout.len / 64 + 1024
-}
-
-/// Microseconds for decoding `len` bytes of which `wanted` are selected.
-fn cost(chain: &Chain, len: usize, wanted: usize) -> f64 {
-    if chain.is_raw() {
-        // Only the rows that are wanted are read, with what lies between them where they are close.
-        return wanted.saturating_mul(4).min(len) as f64 / 1024.0 * 0.1;
-    }
-    len as f64 / 1024.0 * 0.8
 }
 
 /// About how many subchunks the axes touch.

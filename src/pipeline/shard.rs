@@ -4,10 +4,10 @@ use crate::codec::array_to_bytes::sharding::{Extent, Index, Sharding};
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::error::{Error, Result};
 use crate::memory::{CopyAxis, Image, Place, Scratch, Walk, repeat};
-use crate::pipeline::image::{Layout, Reader, Rows, STORED, neighbour};
+use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
 use crate::pipeline::place::Placer;
 use crate::pipeline::plan::ShardPlan;
-use crate::pipeline::source::Window;
+use crate::pipeline::source::{UNKNOWN, Window};
 use crate::selection::{Axis, Lists};
 
 /// Scratch for one line of subchunks, in bytes: what fits the second-level cache.
@@ -176,12 +176,16 @@ fn read_subchunk(reader: &Reader<'_>, shard: Shard<'_>, number: usize) -> Result
     outcome.map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window))
 }
 
+/// About how long it takes to decode and place one subchunk, in microseconds.
+pub fn estimate(sharding: &Sharding, item_size: usize) -> f64 {
+    let subchunk = sharding.chunk_shape.iter().product::<usize>() * item_size;
+    1.0 + cost(&sharding.inner, subchunk, subchunk)
+}
+
 fn at_subchunk(error: Error, subchunk: usize, extent: Extent, window: Window<'_>) -> Error {
+    let of = if window.len == UNKNOWN { String::new() } else { format!(" of a shard of {}", window.len) };
     Error {
-        message: format!(
-            "subchunk {subchunk} ({} bytes at {} of a shard of {}): {}",
-            extent.len, extent.offset, window.len, error.message
-        ),
+        message: format!("subchunk {subchunk} ({} bytes at {}{of}): {}", extent.len, extent.offset, error.message),
         ..error
     }
 }

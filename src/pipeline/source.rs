@@ -51,6 +51,13 @@ pub enum Opened<'a> {
     File(Arc<Object>),
     /// Bytes in memory.
     Bytes(&'a [u8]),
+    /// The bytes from `start` on of an object of unknown length, of which no others were asked for.
+    Part {
+        /// Where they begin in the object.
+        start: u64,
+        /// What the store gave: fewer than were asked for where the object ends.
+        bytes: &'a [u8],
+    },
 }
 
 impl Opened<'_> {
@@ -60,9 +67,13 @@ impl Opened<'_> {
         match self {
             Self::File(object) => object.len(),
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
+            Self::Part { .. } => Ok(UNKNOWN),
         }
     }
 }
+
+/// The length of an object of which only a part is known.
+pub const UNKNOWN: u64 = u64::MAX;
 
 /// A part of an object: the object itself, or a subchunk that is a shard of its own.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +127,7 @@ impl<'a> Window<'a> {
                 }
                 Ok(buffer)
             }
-            Opened::Bytes(bytes) => Ok(&bytes[self.start as usize..(self.start + self.len) as usize]),
+            Opened::Bytes(_) | Opened::Part { .. } => Ok(self.in_memory().unwrap_or_default()),
         }
     }
 
@@ -130,8 +141,13 @@ impl<'a> Window<'a> {
         }
         match self.object {
             Opened::File(object) => object.read_into(self.start + from, place),
-            Opened::Bytes(bytes) => {
-                place.copy_from(&bytes[(self.start + from) as usize..][..place.len()]);
+            Opened::Bytes(_) | Opened::Part { .. } => {
+                let bytes = self.in_memory().unwrap_or_default();
+                let there = bytes.len().saturating_sub(from as usize).min(place.len());
+                if there < place.len() {
+                    return Err(wrong_length(bytes.len(), from as usize + place.len()));
+                }
+                place.copy_from(&bytes[from as usize..][..there]);
                 Ok(())
             }
         }
@@ -142,6 +158,11 @@ impl<'a> Window<'a> {
         match self.object {
             Opened::File(_) => None,
             Opened::Bytes(bytes) => Some(&bytes[self.start as usize..(self.start + self.len) as usize]),
+            Opened::Part { start, bytes } => {
+                let from = self.start.saturating_sub(*start).min(bytes.len() as u64) as usize;
+                let len = self.len.min((bytes.len() - from) as u64) as usize;
+                Some(&bytes[from..from + len])
+            }
         }
     }
 }

@@ -83,7 +83,8 @@ impl Write {
         }
     }
 
-    fn layout(&self, number: usize) -> &Layout {
+    /// The layout of chunk `number`.
+    pub fn layout(&self, number: usize) -> &Layout {
         &self.layouts[self.batch.groups[number].spec]
     }
 
@@ -93,12 +94,42 @@ impl Write {
     /// The number of the chunk that failed, and its error with the chunk key.
     pub fn chunks(&self, range: Range<usize>) -> std::result::Result<(), (usize, Error)> {
         for number in range {
-            self.chunk(number).map_err(|error| (number, error.with_key(self.batch.key(number))))?;
+            self.chunk(number, None).map_err(|error| (number, error.with_key(self.batch.key(number))))?;
         }
         Ok(())
     }
 
-    fn chunk(&self, number: usize) -> Result<()> {
+    /// Encodes chunk `number` over its stored bytes `old`, which somebody else got where [`Write::needs_old`] says so.
+    ///
+    /// # Errors
+    /// With the chunk key.
+    pub fn chunk_over(&self, number: usize, old: Option<&[u8]>) -> std::result::Result<(), (usize, Error)> {
+        self.chunk(number, Some(old)).map_err(|error| (number, error.with_key(self.batch.key(number))))
+    }
+
+    /// Whether something of chunk `number` may remain, so that its stored bytes are needed.
+    ///
+    /// # Errors
+    /// `Value` when a shard shape does not divide into subchunks.
+    pub fn needs_old(&self, number: usize) -> Result<bool> {
+        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
+        let Some(sharding) = self.engine.chain.lone_sharding() else {
+            return Ok(!self.is_complete(number, &axes));
+        };
+        let rows = Rows { axes: &axes, lists: &self.batch.lists };
+        let plan = ShardPlan::new(sharding, &self.layout(number).shape, rows, self.engine.item_size)?;
+        Ok(!plan.overwrites_all())
+    }
+
+    fn is_complete(&self, number: usize, axes: &[&[Axis]]) -> bool {
+        // An edge chunk may be complete though the selection leaves out what lies beyond the array's edge.
+        self.batch.row_numbers(number).iter().any(|row| self.batch.rows[*row].complete)
+            || axes.iter().any(|axes| covers(axes, &self.layout(number).shape))
+    }
+
+    /// `fed`: the stored bytes, where somebody else got them.
+    #[allow(clippy::option_option, reason = "bytes that are missing are not bytes that nobody got")]
+    fn chunk(&self, number: usize, fed: Option<Option<&[u8]>>) -> Result<()> {
         let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
         let rows = Rows { axes: &axes, lists: &self.batch.lists };
         let (chain, layout, key) = (&self.engine.chain, self.layout(number), self.batch.key(number));
@@ -106,10 +137,10 @@ impl Write {
         let mut existing = Scratch::take(STORED);
         if let Some(sharding) = chain.lone_sharding() {
             let plan = ShardPlan::new(sharding, &layout.shape, rows, self.engine.item_size)?;
-            let stored = if plan.overwrites_all() {
-                None
-            } else {
-                self.store.get(number, key, 2 * layout.len, &mut existing)?
+            let stored = match fed {
+                Some(stored) => stored.filter(|_| !plan.overwrites_all()),
+                None if plan.overwrites_all() => None,
+                None => self.store.get(number, key, 2 * layout.len, &mut existing)?,
             };
             let shard = encode::OldShard::new(stored, sharding, &plan)?;
             let parts = (0..plan.len())
@@ -117,10 +148,11 @@ impl Write {
                 .collect::<Result<Vec<_>>>()?;
             return self.finish_shard(number, sharding, &plan, &shard, &parts);
         }
-        // An edge chunk may be complete though the selection leaves out what lies beyond the array's edge.
-        let complete = self.batch.row_numbers(number).iter().any(|row| self.batch.rows[*row].complete)
-            || axes.iter().any(|axes| covers(axes, &layout.shape));
-        let old = if complete { None } else { self.store.get(number, key, layout.len + 4096, &mut existing)? };
+        let old = match fed {
+            _ if self.is_complete(number, &axes) => None,
+            Some(stored) => stored,
+            None => self.store.get(number, key, layout.len + 4096, &mut existing)?,
+        };
         let (mut image, mut out) = (Image::take(), Scratch::take(OUT));
         match writer.encode(chain, layout, old, rows, &mut image, &mut out)? {
             Encoded::Empty => self.erase(number),
@@ -173,6 +205,11 @@ impl Write {
         threads > 1 && self.engine.chain.lone_sharding().is_some() && self.len() < 8 * threads
     }
 
+    /// Whether chunks are shards, which [`Write::subchunks_over`] can encode by parts.
+    pub fn is_shard(&self) -> bool {
+        self.engine.chain.lone_sharding().is_some()
+    }
+
     fn sharding(&self) -> &Sharding {
         self.engine.chain.lone_sharding().expect("asked for shards only")
     }
@@ -182,21 +219,24 @@ impl Write {
     /// # Errors
     /// `Value` when a shard shape does not divide into subchunks.
     pub fn shards(&self) -> Result<Vec<ShardWrite>> {
-        (0..self.len())
-            .map(|number| {
-                let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
-                let rows = Rows { axes: &axes, lists: &self.batch.lists };
-                let shape = &self.layout(number).shape;
-                let plan = ShardPlan::new(self.sharding(), shape, rows, self.engine.item_size)?;
-                Ok(ShardWrite {
-                    number,
-                    left: AtomicUsize::new(plan.len()),
-                    new: (0..plan.len()).map(|_| OnceLock::new()).collect(),
-                    old: OnceLock::new(),
-                    plan,
-                })
-            })
-            .collect()
+        (0..self.len()).map(|number| self.shard(number)).collect()
+    }
+
+    /// As [`Write::shards`], for one of them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn shard(&self, number: usize) -> Result<ShardWrite> {
+        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
+        let rows = Rows { axes: &axes, lists: &self.batch.lists };
+        let plan = ShardPlan::new(self.sharding(), &self.layout(number).shape, rows, self.engine.item_size)?;
+        Ok(ShardWrite {
+            number,
+            left: AtomicUsize::new(plan.len()),
+            new: (0..plan.len()).map(|_| OnceLock::new()).collect(),
+            old: OnceLock::new(),
+            plan,
+        })
     }
 
     /// Encodes the touched subchunks `range` of a shard; whoever encodes the last one stores the shard.
@@ -204,11 +244,25 @@ impl Write {
     /// # Errors
     /// With the chunk key.
     pub fn subchunks(&self, shard: &ShardWrite, range: Range<usize>) -> Result<()> {
-        self.encode_subchunks(shard, range).map_err(|error| error.with_key(self.batch.key(shard.number)))
+        self.read_and_encode(shard, range).map_err(|error| error.with_key(self.batch.key(shard.number)))
     }
 
-    fn encode_subchunks(&self, shard: &ShardWrite, range: Range<usize>) -> Result<()> {
-        let sharding = self.sharding();
+    /// As [`Write::subchunks`], over the shard's stored bytes `old`, which somebody else got.
+    ///
+    /// # Errors
+    /// The chunk's number, and its error with the chunk key.
+    pub fn subchunks_over(
+        &self,
+        shard: &ShardWrite,
+        range: Range<usize>,
+        old: Option<&[u8]>,
+    ) -> std::result::Result<(), (usize, Error)> {
+        let old = old.filter(|_| !shard.plan.overwrites_all());
+        let number = shard.number;
+        self.encode_subchunks(shard, range, old).map_err(|error| (number, error.with_key(self.batch.key(number))))
+    }
+
+    fn read_and_encode(&self, shard: &ShardWrite, range: Range<usize>) -> Result<()> {
         let mut failure = None;
         let old = shard.old.get_or_init(|| {
             let read = || {
@@ -227,7 +281,12 @@ impl Write {
         }
         // Failed for whoever came first.
         let Some(old) = old else { return Ok(()) };
-        let old = encode::OldShard::new(old.as_deref(), sharding, &shard.plan)?;
+        self.encode_subchunks(shard, range, old.as_deref())
+    }
+
+    fn encode_subchunks(&self, shard: &ShardWrite, range: Range<usize>, old: Option<&[u8]>) -> Result<()> {
+        let sharding = self.sharding();
+        let old = encode::OldShard::new(old, sharding, &shard.plan)?;
         let writer = self.writer(shard.number);
         let count = range.len();
         for subchunk in range {
@@ -249,8 +308,13 @@ impl Write {
     /// About how long the work takes on one thread, in microseconds.
     pub fn estimate(&self) -> f64 {
         let per_object = if matches!(self.store, Store::Local(_)) { 60.0 } else { 1.0 };
+        (0..self.len()).map(|number| per_object + self.estimate_encode(number)).sum()
+    }
+
+    /// About how long it takes to encode chunk `number`, in microseconds.
+    pub fn estimate_encode(&self, number: usize) -> f64 {
         let per_kib = if self.engine.chain.is_raw() { 0.5 } else { 3.0 };
-        (0..self.len()).map(|number| per_object + self.layout(number).len as f64 / 1024.0 * per_kib).sum()
+        self.layout(number).len as f64 / 1024.0 * per_kib
     }
 }
 
