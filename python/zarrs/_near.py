@@ -1,7 +1,7 @@
 """Stores in Python that answer at once: called from a few threads instead of awaited, which costs more than they do.
 
 Only classes whose synchronous calls are known to mean what their awaited ones mean, by exact type: obstore in memory and on
-a local disk, and fsspec's memory and local file systems. Everything else is awaited (``_remote.py``).
+a local disk, fsspec's memory and local file systems, and a logged native store. Everything else is awaited (``_remote.py``).
 """
 
 from __future__ import annotations
@@ -16,14 +16,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from zarr.storage import FsspecStore, ObjectStore
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
+from zarr.storage import (
+    FsspecStore,
+    LocalStore,
+    LoggingStore,
+    MemoryStore,
+    ObjectStore,
+    WrapperStore,
+)
 
 from zarrs._waiting import ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zarr.abc.store import Store
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import BufferPrototype
 
     from zarrs import _internal
 
@@ -38,6 +47,15 @@ SLOW_CALLS = 16
 
 # obstore's own pipelines of zarr take the same for a missing key.
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+
+
+def byte_range(start: int | None, end: int | None) -> ByteRequest | None:
+    """zarr's request for bytes ``start:end``; for the last ``-start`` ones if `end` is None; None for all."""
+    if start is None:
+        return None
+    if end is None:
+        return SuffixByteRequest(-start)
+    return RangeByteRequest(start, end)
 
 
 class _Obstore:
@@ -79,9 +97,8 @@ class _Fsspec:
         self._missing = store.allowed_exceptions
 
     def _path(self, key: str) -> str:
-        from zarr.storage._fsspec import _dereference_path
-
-        return _dereference_path(self._root, key)
+        root = self._root.rstrip("/")
+        return (f"{root}/{key}" if root else key).rstrip("/")
 
     def get(self, key: str, start: int | None, end: int | None) -> Any:
         try:
@@ -98,7 +115,27 @@ class _Fsspec:
             self._files.rm(self._path(key))
 
 
-def near(store: Store) -> Any:
+class _Synchronous:
+    """A store with synchronous methods of its own."""
+
+    def __init__(self, store: Any, prototype: BufferPrototype) -> None:
+        self._store = store
+        self._prototype = prototype
+
+    def get(self, key: str, start: int | None, end: int | None) -> Any:
+        return self._store.get_sync(
+            key, prototype=self._prototype, byte_range=byte_range(start, end)
+        )
+
+    def set(self, key: str, data: Any) -> None:
+        array = np.frombuffer(data, dtype="B")
+        self._store.set_sync(key, self._prototype.buffer.from_array_like(array))
+
+    def delete(self, key: str) -> None:
+        self._store.delete_sync(key)
+
+
+def near(store: Any, prototype: BufferPrototype) -> Any:
     """How `store` is called without waiting; None for stores that have to be awaited."""
     kind = type(store)
     if kind is ObjectStore:
@@ -111,6 +148,13 @@ def near(store: Store) -> Any:
             files = type(store.fs.sync_fs)
             if (files.__module__, files.__name__) in _FILES:
                 return _Fsspec(store)
+    elif kind is LoggingStore and hasattr(store, "get_sync"):
+        # zarr's own pipeline calls it in the same way, from zarr 3.3 on.
+        inner = store._store
+        while type(inner) is WrapperStore:
+            inner = inner._store
+        if type(inner) in (LocalStore, MemoryStore):
+            return _Synchronous(store, prototype)
     return None
 
 

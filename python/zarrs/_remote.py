@@ -12,7 +12,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.core.config import config as zarr_config
 
 from zarrs import _near
@@ -21,7 +20,7 @@ from zarrs._waiting import ended, release
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from zarr.abc.store import ByteRequest, Store
+    from zarr.abc.store import Store
     from zarr.core.array_spec import ArraySpec
     from zarr.core.buffer import BufferPrototype
 
@@ -33,15 +32,6 @@ if TYPE_CHECKING:
 # Bytes asked for or fetched and not decoded yet, or encoded and not stored yet, in one call.
 BYTES_IN_FLIGHT = 256 << 20
 DEFAULT_CONCURRENCY = 10
-
-
-def byte_range(start: int | None, end: int | None) -> ByteRequest | None:
-    """zarr's request for bytes ``start:end``; for the last ``-start`` ones if `end` is None; None for all."""
-    if start is None:
-        return None
-    if end is None:
-        return SuffixByteRequest(-start)
-    return RangeByteRequest(start, end)
 
 
 class Gate:
@@ -227,7 +217,11 @@ async def read(
     """Gets what `session` asks for, feeds it, and returns its results."""
     requests = session.requests()
     most = _concurrency()
-    near = _near.near(store) if all(request[4] <= _near.LARGEST for request in requests) else None
+    near = (
+        _near.near(store, prototype)
+        if all(request[4] <= _near.LARGEST for request in requests)
+        else None
+    )
     if near is not None and configuration.requests_maximum >= 2 * _near.THREADS:
         return await _near.read(session, near, requests, most)
     flying = 0
@@ -255,7 +249,7 @@ async def read(
                 await gate.enter(limit)
             try:
                 buffer = await store.get(
-                    key, prototype=prototype, byte_range=byte_range(start, end)
+                    key, prototype=prototype, byte_range=_near.byte_range(start, end)
                 )
             finally:
                 gate.leave()
@@ -293,7 +287,9 @@ async def write(
     most = _concurrency()
     signal = _Signal(session)
     chunks = collections.deque(session.chunks())
-    near = _near.near(store) if all(chunk[3] <= _near.LARGEST for chunk in chunks) else None
+    near = (
+        _near.near(store, prototype) if all(chunk[3] <= _near.LARGEST for chunk in chunks) else None
+    )
     if near is not None and limit >= 2 * _near.THREADS:
         await _near.write(session, near, list(chunks), most)
         return
