@@ -78,7 +78,7 @@ class Engines:
 
 
 def _same(a: object, b: object) -> bool:
-    return a is b or (type(a) is type(b) is tuple and a == b)
+    return a is b or (isinstance(a, tuple) and a == b)
 
 
 def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> CompiledEngine:
