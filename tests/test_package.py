@@ -11,10 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zarr
+from zarr.storage import MemoryStore
 
 import zarrs
+from zarrs import _engine
 
 PACKAGE = Path(zarrs.__file__).parent
 
@@ -181,3 +184,19 @@ for _ in range(2):
     for message in messages:
         assert re.search(r"zarrs.*_internal|_internal.*zarrs", message)
         assert "circular" not in message
+
+
+@pytest.mark.parametrize("layout", [{}, {"shards": (12, 10)}, {"zarr_format": 2}])
+def test_an_array_is_compiled_once(monkeypatch, layout) -> None:
+    """What zarr makes anew for each call, equal but not the same, must not cost a compilation."""
+    compiled = []
+    compile_engine = _engine._compile
+    monkeypatch.setattr(
+        _engine, "_compile", lambda *given: compiled.append(given) or compile_engine(*given)
+    )
+    options = {"chunks": (4, 5), "dtype": "datetime64[s]", **layout}
+    array = zarr.create_array(MemoryStore(), shape=(12, 10), **options)
+    for row in range(12):
+        array[row] = row
+        assert array[row, 3] == np.datetime64(row, "s")
+    assert len(compiled) == 1
