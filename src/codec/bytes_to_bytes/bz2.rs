@@ -204,3 +204,5 @@ impl BytesToBytes for Bz2 {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -114,3 +114,5 @@ impl<A: Algorithm> BytesToBytes for Checksum<A> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,5 @@ impl BytesToBytes for Lz4 {
     }
 }
 
+#[cfg(test)]
+mod tests;

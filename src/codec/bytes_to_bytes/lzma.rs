@@ -100,12 +100,7 @@ impl Stream {
 
     /// Codes until the stream ends, the input is used up or the place is full. Moves `input` past what was consumed;
     /// returns how much was written and whether the stream has ended.
-    fn run(
-        &mut self,
-        action: sys::lzma_action,
-        input: &mut &[u8],
-        mut place: Place<'_>,
-    ) -> Result<(usize, bool)> {
+    fn run(&mut self, action: sys::lzma_action, input: &mut &[u8], mut place: Place<'_>) -> Result<(usize, bool)> {
         let raw = &mut self.0;
         (raw.next_in, raw.avail_in) = (input.as_ptr(), input.len());
         (raw.next_out, raw.avail_out) = (place.as_mut_ptr(), place.len());
@@ -279,3 +274,5 @@ impl BytesToBytes for Lzma {
     }
 }
 
+#[cfg(test)]
+mod tests;

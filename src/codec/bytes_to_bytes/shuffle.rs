@@ -79,3 +79,5 @@ impl BytesToBytes for Shuffle {
     }
 }
 
+#[cfg(test)]
+mod tests;
