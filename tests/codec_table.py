@@ -57,7 +57,8 @@ class Entry:
 
 
 LZMA2 = {"id": lzma.FILTER_LZMA2, "preset": 1}
-# The classes in both formats, and configurations. The second item: whether bytes equal zarr's.
+# The class in both formats; whether zarr's own bytes are the only right ones (an encoder of another release may write
+# others); configurations.
 _CODECS: dict[str, tuple[str, bool, list[dict[str, Any]]]] = {
     "blosc": (
         "Blosc",
@@ -74,8 +75,8 @@ _CODECS: dict[str, tuple[str, bool, list[dict[str, Any]]]] = {
     "zstd": ("Zstd", False, [{}, {"level": 9, "checksum": True}, {"level": -3}]),
     "gzip": ("GZip", False, [{}, {"level": 0}, {"level": 9}]),
     "zlib": ("Zlib", False, [{}, {"level": 0}, {"level": -1}, {"level": 9}]),
-    "bz2": ("BZ2", True, [{}, {"level": 9}]),
-    "lz4": ("LZ4", True, [{}, {"acceleration": 20}, {"acceleration": -1}]),
+    "bz2": ("BZ2", False, [{}, {"level": 9}]),
+    "lz4": ("LZ4", False, [{}, {"acceleration": 20}, {"acceleration": -1}]),
     "lzma": (
         "LZMA",
         False,
@@ -87,7 +88,10 @@ _CODECS: dict[str, tuple[str, bool, list[dict[str, Any]]]] = {
             {"format": lzma.FORMAT_ALONE},
             {"format": lzma.FORMAT_ALONE, "preset": 2},
             {"format": lzma.FORMAT_RAW, "filters": [LZMA2]},
-            {"format": lzma.FORMAT_RAW, "filters": [{"id": lzma.FILTER_LZMA1, "lc": 1, "lp": 2, "pb": 0}]},
+            {
+                "format": lzma.FORMAT_RAW,
+                "filters": [{"id": lzma.FILTER_LZMA1, "lc": 1, "lp": 2, "pb": 0}],
+            },
             {"format": lzma.FORMAT_RAW, "filters": [{"id": lzma.FILTER_DELTA, "dist": 4}, LZMA2]},
             {
                 "format": lzma.FORMAT_RAW,
@@ -133,7 +137,6 @@ def _entries() -> list[Entry]:
     for zarr_format in (2, 3) if HAS_WRAPPERS else (2,):
         for name, (class_name, equal, configurations) in _CODECS.items():
             for configuration in configurations:
-                # Encoders of the same library give the same bytes, but it need not be the same release.
                 entry = Entry(
                     name if zarr_format == 2 else f"numcodecs.{name}",
                     zarr_format,
@@ -143,7 +146,6 @@ def _entries() -> list[Entry]:
                     checksum=name in CHECKSUMS,
                 )
                 made.append(entry)
-    # A prefix is bytes, which no metadata can hold: in memory only, as a compressor that is never written down.
     return made
 
 
