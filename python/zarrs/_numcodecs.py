@@ -177,11 +177,13 @@ def _filters(filters: Any) -> list[tuple[int, list[tuple[str, int]]]]:
         raise _UnknownError
     described = []
     for options in filters:
-        known = _FILTER_OPTIONS.get(options.get("id")) if type(options) is dict else None
-        if known is None or not options.keys() <= known | {"id"}:
+        number = options.get("id") if type(options) is dict else None
+        if type(number) is not int or number not in _FILTER_OPTIONS:
+            raise _UnknownError
+        if not options.keys() <= _FILTER_OPTIONS[number] | {"id"}:
             raise _UnknownError
         values = [(name, _integer(options[name], _UNSIGNED)) for name in options if name != "id"]
-        described.append((int(options["id"]), values))
+        described.append((number, values))
     return described
 
 
