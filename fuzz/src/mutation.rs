@@ -33,7 +33,9 @@ impl Random {
         let mut bytes = sound.to_vec();
         for _ in 0..=self.below(4) {
             let length = bytes.len();
-            let at = self.below(if self.below(2) == 0 { length.min(24) } else { length });
+            // Every other time in the header.
+            let end = if self.below(2) == 0 { length.min(24) } else { length };
+            let at = self.below(end);
             match self.below(7) {
                 0 => bytes.truncate(self.below(length + 1)),
                 1 if length > 0 => bytes[at] ^= 1 << self.below(8),
