@@ -9,12 +9,14 @@ use super::super::samples::{assert_decodes, contents, encoded, flips, into, lett
 use super::*;
 
 /// For walks of these lengths: crc32, crc32c, adler32, fletcher32, lookup3, and lookup3 from 5 with a prefix of 13 bytes.
-const LENGTHS: [usize; 5] = [1, 3, 7, 4096, 100_003];
+const LENGTHS: [usize; 7] = [1, 3, 7, 12, 24, 4096, 100_003];
 #[rustfmt::skip]
-const SUMS: [[u32; 6]; 5] = [
+const SUMS: [[u32; 6]; 7] = [
     [0xd202_ef8d, 0x527d_5351, 0x0001_0001, 0x0000_0000, 0x8ba9_414b, 0xd177_9ad2],
     [0xff41_d912, 0x6064_a37a, 0x0003_0001, 0x0000_0000, 0x6bd0_060f, 0xb5fb_e9f4],
     [0x9d6c_df7e, 0xbb3e_6a6d, 0x0007_0001, 0x0000_0000, 0x7dc5_4d65, 0x5250_7ec7],
+    [0xbe61_ee80, 0xdd24_d6bb, 0x002c_0009, 0x1000_0800, 0x4b81_eaf1, 0xef1a_696a],
+    [0xd109_8c01, 0x71b4_6810, 0x02f4_005c, 0x6e01_5b00, 0xbd0f_0d5d, 0xec1b_2e64],
     [0x059b_4cd8, 0x5cfe_9372, 0x9faf_3727, 0x826b_93ad, 0x6e0e_4612, 0xe2d9_3cb4],
     [0x2618_b78d, 0x4481_9767, 0xaf47_9657, 0xf84c_b401, 0xb8e3_c530, 0x6eb4_ff3c],
 ];

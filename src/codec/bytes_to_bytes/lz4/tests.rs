@@ -61,6 +61,16 @@ fn test_a_bomb_stops_at_the_limit() {
     let mut out = Vec::new();
     assert_eq!(letter(&codec().decode_onto(&bomb, &mut out, 10_000)), 'v');
     assert!(out.is_empty() && out.capacity() < 1 << 20, "{}", out.capacity());
-    // Cut short, it is no longer a bomb but damaged, which only shows where decoding gets that far.
-    assert_eq!(letter(&onto(&codec(), &bomb[..100], 1 << 20)), 'r');
+}
+
+#[test]
+fn test_a_block_shorter_than_announced_is_damaged_though_it_is_announced_too_long() {
+    let input = encoded(&codec(), &walk(200));
+    for announced in [201_u32, 40_000] {
+        let input = [&announced.to_le_bytes()[..], &input[4..]].concat();
+        assert_eq!(letter(&into(&codec(), &input, 200)), 'r');
+        assert_eq!(letter(&onto(&codec(), &input, 1000)), 'r');
+        // Where decoding stops before the block does, nobody can tell.
+        assert_eq!(letter(&onto(&codec(), &input, 100)), 'v');
+    }
 }
