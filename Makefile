@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto
 export PYTHON ZARR_VERSION WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-rust lint format zarr-suite bench docs wheel clean
+.PHONY: help demo test test-python test-rust fuzz lint format zarr-suite bench docs wheel clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -24,6 +24,9 @@ test-rust: ## Run the tests of the Rust layers below Python
 
 test-python: ## Run the Python tests; PYTEST_ARGS="-x tests/test_v2.py" chooses among them
 	@python=$$(.ci/environment test) && "$$python" -m pytest $(PYTEST_ARGS)
+
+fuzz: ## Give every decoder damaged bytes for 10 seconds each; FUZZ_ARGS="60 lz4" for a minute of one
+	cargo run --release --locked --manifest-path fuzz/Cargo.toml -- $(FUZZ_ARGS)
 
 lint: ## Check format, lints and types of the Rust and the Python code
 	cargo fmt --check
@@ -57,4 +60,4 @@ wheel: ## Build a wheel for this machine into ./dist
 		.venv-build/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist . && ls dist
 
 clean: ## Remove environments and everything that was built
-	rm -rf .venv-* dist site target
+	rm -rf .venv-* dist site target fuzz/target

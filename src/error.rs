@@ -24,6 +24,8 @@ pub enum Kind {
     BadGzip,
     /// `zlib.error`: a damaged deflate stream.
     Zlib,
+    /// `lzma.LZMAError`: a damaged xz or LZMA stream, or options that liblzma refuses.
+    Lzma,
     /// `MemoryError`.
     Memory,
     /// `OSError` or the subclass that its number selects.

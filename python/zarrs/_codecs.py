@@ -8,10 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numcodecs
-import numcodecs.blosc
-import numcodecs.gzip
-import numcodecs.zlib
-import numcodecs.zstd
 import numpy as np
 from packaging.version import Version
 from zarr.codecs import (
@@ -27,6 +23,7 @@ from zarr.codecs._v2 import V2Codec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.codec_pipeline import codecs_from_list
 
+from zarrs._numcodecs import blosc_step, bytes_step, is_checksum, wrapped_step
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -117,9 +114,10 @@ def _sharding(codec: Any, spec: ArraySpec) -> tuple[tuple[Any, ...], str | None]
         raise UnsupportedError(_name(codec), "its index is not stored as plain bytes")
     index_steps = []
     for step in steps:
-        if type(step) is not Crc32cCodec:
+        described = _step(step)
+        if type(step) is not Crc32cCodec and not is_checksum(described):
             raise UnsupportedError(_name(step), "this codec of a shard index is not native")
-        index_steps.append(_step(step))
+        index_steps.append(described)
     order = getattr(codec, "subchunk_write_order", "morton")
     spec_tuple = (
         "sharding",
@@ -145,14 +143,12 @@ def _step(codec: Any) -> tuple[Any, ...]:
     if kind is BloscCodec:
         typesize = codec.typesize if _BLOSC_HAS_TYPESIZE else 1
         shuffle = _SHUFFLES[_text(codec.shuffle) or "noshuffle"]
-        return _blosc(_text(codec.cname) or "", codec.clevel, shuffle, codec.blocksize, typesize)
-    raise UnsupportedError(_name(codec), "this bytes-to-bytes codec is not native")
-
-
-def _blosc(cname: str, clevel: int, shuffle: int, blocksize: int, typesize: int) -> tuple[Any, ...]:
-    if cname == "snappy":
-        raise UnsupportedError("codec blosc", "the snappy compressor is not built in")
-    return ("blosc", cname, clevel, shuffle, blocksize, typesize)
+        cname = _text(codec.cname) or ""
+        return blosc_step(cname, codec.clevel, shuffle, codec.blocksize, typesize)
+    step = wrapped_step(codec)
+    if step is None:
+        raise UnsupportedError(_name(codec), "this bytes-to-bytes codec is not native")
+    return step
 
 
 def _v2_chain(codec: Any, spec: ArraySpec) -> ChainSpec:
@@ -168,26 +164,11 @@ def _v2_chain(codec: Any, spec: ArraySpec) -> ChainSpec:
 
 
 def _v2_step(compressor: Any, spec: ArraySpec) -> tuple[Any, ...]:
-    kind = type(compressor)
-    if kind is numcodecs.zstd.Zstd:
-        return ("zstd", compressor.level, bool(getattr(compressor, "checksum", False)))
-    if kind is numcodecs.gzip.GZip:
-        return ("gzip", compressor.level)
-    if kind is numcodecs.zlib.Zlib:
-        return ("zlib", compressor.level)
-    if kind is numcodecs.blosc.Blosc:
-        item_size = spec.dtype.to_native_dtype().itemsize
-        typesize = getattr(compressor, "typesize", None) or item_size
-        cname = compressor.cname
-        return _blosc(
-            cname if isinstance(cname, str) else cname.decode(),
-            compressor.clevel,
-            compressor.shuffle,
-            compressor.blocksize,
-            typesize,
-        )
-    name = getattr(compressor, "codec_id", kind.__name__)
-    raise UnsupportedError(f"codec {name}", "this compressor of format 2 is not native")
+    step = bytes_step(compressor, spec.dtype.to_native_dtype())
+    if step is None:
+        name = getattr(compressor, "codec_id", type(compressor).__name__)
+        raise UnsupportedError(f"codec {name}", "this compressor of format 2 is not native")
+    return step
 
 
 def _text(value: Any) -> str | None:

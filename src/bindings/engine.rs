@@ -13,9 +13,18 @@ use crate::bindings::errors::to_python;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
 use crate::codec::bytes_to_bytes::BytesToBytes;
+use crate::codec::bytes_to_bytes::adler32::Adler32;
 use crate::codec::bytes_to_bytes::blosc::Blosc;
-use crate::codec::bytes_to_bytes::crc32c::Crc32c;
+use crate::codec::bytes_to_bytes::bz2::Bz2;
+use crate::codec::bytes_to_bytes::checksum::{Algorithm, Checksum, Location};
+use crate::codec::bytes_to_bytes::crc32::Crc32;
+use crate::codec::bytes_to_bytes::crc32c::{Castagnoli, Crc32c};
+use crate::codec::bytes_to_bytes::fletcher32::Fletcher32;
 use crate::codec::bytes_to_bytes::gzip::Gzip;
+use crate::codec::bytes_to_bytes::jenkins_lookup3::JenkinsLookup3;
+use crate::codec::bytes_to_bytes::lz4::Lz4;
+use crate::codec::bytes_to_bytes::lzma::{Filter, Format, Lzma};
+use crate::codec::bytes_to_bytes::shuffle::Shuffle;
 use crate::codec::bytes_to_bytes::zlib::Zlib;
 use crate::codec::bytes_to_bytes::zstd::Zstd;
 use crate::codec::{Chain, Serializer};
@@ -142,6 +151,41 @@ fn step_of(spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesToBytes>> {
             Arc::new(step.map_err(|error| to_python(spec.py(), error))?)
         }
         "crc32c" => Arc::new(Crc32c),
+        "lz4" => {
+            let (_, acceleration): (String, i32) = spec.extract()?;
+            Arc::new(Lz4::new(acceleration))
+        }
+        "bz2" => {
+            let (_, level): (String, i32) = spec.extract()?;
+            Arc::new(Bz2::new(level))
+        }
+        "lzma" => Arc::new(lzma_of(spec)?),
+        "shuffle" => {
+            let (_, size): (String, usize) = spec.extract()?;
+            Arc::new(Shuffle::new(size))
+        }
+        "numcodecs_crc32" => checksum_of(spec, Crc32)?,
+        "numcodecs_crc32c" => checksum_of(spec, Castagnoli)?,
+        "numcodecs_adler32" => checksum_of(spec, Adler32)?,
+        "fletcher32" => Arc::new(Checksum::new(Fletcher32, Location::End)),
+        "jenkins_lookup3" => {
+            let (_, start, prefix): (String, u32, Vec<u8>) = spec.extract()?;
+            Arc::new(Checksum::new(JenkinsLookup3::new(start, prefix), Location::End))
+        }
         _ => return Err(PyValueError::new_err(format!("no bytes-to-bytes codec is called {name:?}"))),
     })
+}
+
+fn checksum_of<A: Algorithm + 'static>(spec: &Bound<'_, PyTuple>, algorithm: A) -> PyResult<Arc<dyn BytesToBytes>> {
+    let (_, at_start): (String, bool) = spec.extract()?;
+    Ok(Arc::new(Checksum::new(algorithm, if at_start { Location::Start } else { Location::End })))
+}
+
+/// `("lzma", format, check, preset or None, filters or None)`; a filter is its number and its options with their names.
+fn lzma_of(spec: &Bound<'_, PyTuple>) -> PyResult<Lzma> {
+    type Filters = Vec<(u64, Vec<(String, u32)>)>;
+    let (_, format, check, preset, filters): (String, i32, i32, Option<u32>, Option<Filters>) = spec.extract()?;
+    let filters = filters.map(|all| all.into_iter().map(|(id, options)| Filter { id, options }).collect());
+    let lzma = Format::new(format).map(|format| Lzma::new(format, check, preset, filters));
+    lzma.map_err(|error| to_python(spec.py(), error))
 }

@@ -46,6 +46,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Kind::Memory => PyMemoryError::new_err(message),
         Kind::BadGzip => imported("gzip", "BadGzipFile"),
         Kind::Zlib => imported("zlib", "error"),
+        Kind::Lzma => imported("lzma", "LZMAError"),
         Kind::Io(source) => match source.raw_os_error() {
             // OSError(errno, message) selects the subclass itself.
             Some(number) => PyOSError::new_err((number, message)),

@@ -1,7 +1,9 @@
-//! The crc32c checksum: four little-endian bytes after the data.
+//! The crc32c checksum: four little-endian bytes after the data; and numcodecs' codec of the same name, which may have
+//! them before the data and raises another class.
 //! <https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/>
 
 use super::BytesToBytes;
+use super::checksum::Algorithm;
 use super::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Result};
 use crate::memory::Place;
@@ -56,6 +58,18 @@ impl BytesToBytes for Crc32c {
 
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
         decoded.checked_add(LENGTH)
+    }
+}
+
+/// The algorithm of `numcodecs.crc32c`.
+#[derive(Debug, Clone, Copy)]
+pub struct Castagnoli;
+
+impl Algorithm for Castagnoli {
+    const NAME: &'static str = "crc32c";
+
+    fn sum(&self, data: &[u8]) -> u32 {
+        ::crc32c::crc32c(data)
     }
 }
 

@@ -104,6 +104,9 @@ pub(super) fn letter<T>(result: &Result<T>) -> char {
         Err(Error { kind: Kind::Eof, .. }) => 'e',
         Err(Error { kind: Kind::BadGzip, .. }) => 'b',
         Err(Error { kind: Kind::Zlib, .. }) => 'z',
+        Err(Error { kind: Kind::Lzma, .. }) => 'l',
+        Err(Error { kind: Kind::Io(_), .. }) => 'i',
+        Err(Error { kind: Kind::Index, .. }) => 'x',
         Err(error) => panic!("no codec should raise {error:?}"),
     }
 }

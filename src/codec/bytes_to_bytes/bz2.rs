@@ -1,0 +1,208 @@
+//! bzip2 with any number of streams, as numcodecs reads it through Python's `bz2` module, error classes included.
+//! <https://sourceware.org/bzip2/manual/manual.html>
+#![allow(unsafe_code)]
+
+use std::ffi::{c_int, c_uint};
+use std::io;
+
+use libbz2_rs_sys as sys;
+
+use super::BytesToBytes;
+use super::output::{append, fill_beside, too_long};
+use crate::error::{Error, Kind, Result};
+use crate::memory::Place;
+
+/// What one call may be given: the library counts in 32 bits.
+const PIECE: usize = c_uint::MAX as usize;
+
+/// The `numcodecs.bz2` codec.
+#[derive(Debug, Clone, Copy)]
+pub struct Bz2 {
+    level: i32,
+}
+
+impl Bz2 {
+    /// `level` from 1 to 9. Any other is refused when encoding, as numcodecs does: reading needs none.
+    pub fn new(level: i32) -> Self {
+        Self { level }
+    }
+}
+
+/// The class that Python's module raises for `code`.
+fn refused(code: c_int) -> Error {
+    match code {
+        sys::BZ_MEM_ERROR => Error::new(Kind::Memory, "cannot allocate a bzip2 context"),
+        sys::BZ_PARAM_ERROR => Error::value(format!("bzip2 refused its parameters ({code})")),
+        sys::BZ_DATA_ERROR | sys::BZ_DATA_ERROR_MAGIC | sys::BZ_IO_ERROR => {
+            Error::io("bzip2", io::Error::new(io::ErrorKind::InvalidData, format!("invalid data stream ({code})")))
+        }
+        sys::BZ_UNEXPECTED_EOF => Error::new(Kind::Eof, "a bzip2 stream ends early"),
+        _ => Error::runtime(format!("bzip2 error {code}")),
+    }
+}
+
+type End = unsafe extern "C" fn(*mut sys::bz_stream) -> c_int;
+
+/// A stream under way. Boxed, since the library remembers its address.
+struct Stream {
+    raw: Box<sys::bz_stream>,
+    end: End,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: initialised by the call that `end` belongs to, and ended once.
+        unsafe { (self.end)(&raw mut *self.raw) };
+    }
+}
+
+impl Stream {
+    fn new(end: End, start: impl FnOnce(*mut sys::bz_stream) -> c_int) -> Result<Self> {
+        let mut raw = Box::new(sys::bz_stream {
+            next_in: std::ptr::null(),
+            avail_in: 0,
+            total_in_lo32: 0,
+            total_in_hi32: 0,
+            next_out: std::ptr::null_mut(),
+            avail_out: 0,
+            total_out_lo32: 0,
+            total_out_hi32: 0,
+            state: std::ptr::null_mut(),
+            bzalloc: None,
+            bzfree: None,
+            opaque: std::ptr::null_mut(),
+        });
+        match start(&raw mut *raw) {
+            sys::BZ_OK => Ok(Self { raw, end }),
+            code => Err(refused(code)),
+        }
+    }
+
+    fn decoder() -> Result<Self> {
+        // SAFETY: a stream without state or allocator, which means the library's own.
+        Self::new(sys::BZ2_bzDecompressEnd, |raw| unsafe { sys::BZ2_bzDecompressInit(raw, 0, 0) })
+    }
+
+    fn encoder(level: c_int) -> Result<Self> {
+        // SAFETY: as above.
+        Self::new(sys::BZ2_bzCompressEnd, |raw| unsafe { sys::BZ2_bzCompressInit(raw, level, 0, 0) })
+    }
+
+    /// Calls `step` until the stream ends, the input is used up or the place is full. Moves `input` past what was
+    /// consumed; returns how much was written and whether the stream has ended. `step` is told whether all that is left
+    /// of the input is before it.
+    fn run(
+        &mut self,
+        step: impl Fn(*mut sys::bz_stream, bool) -> c_int,
+        input: &mut &[u8],
+        mut place: Place<'_>,
+    ) -> Result<(usize, bool)> {
+        let mut written = 0;
+        loop {
+            let (given, room) = (input.len().min(PIECE), (place.len() - written).min(PIECE));
+            let raw = &mut *self.raw;
+            raw.next_in = input.as_ptr().cast();
+            raw.avail_in = given as c_uint;
+            raw.next_out = place.as_mut_ptr().wrapping_add(written).cast();
+            raw.avail_out = room as c_uint;
+            let code = step(&raw mut *raw, given == input.len());
+            let (consumed, produced) = (given - raw.avail_in as usize, room - raw.avail_out as usize);
+            *input = &input[consumed..];
+            written += produced;
+            match code {
+                sys::BZ_STREAM_END => return Ok((written, true)),
+                sys::BZ_OK | sys::BZ_RUN_OK | sys::BZ_FINISH_OK if consumed + produced == 0 => {
+                    return Ok((written, false));
+                }
+                sys::BZ_OK | sys::BZ_RUN_OK | sys::BZ_FINISH_OK => {}
+                code => return Err(refused(code)),
+            }
+        }
+    }
+
+    fn decode(&mut self, input: &mut &[u8], place: Place<'_>) -> Result<(usize, bool)> {
+        // SAFETY: `run` gives a stream with an input that can be read and, as every place, an output that can be written
+        // for their lengths; it was initialised for decoding.
+        self.run(|raw, _| unsafe { sys::BZ2_bzDecompress(raw) }, input, place)
+    }
+
+    fn encode(&mut self, input: &mut &[u8], place: Place<'_>) -> Result<(usize, bool)> {
+        let action = |all| if all { sys::BZ_FINISH } else { sys::BZ_RUN };
+        // SAFETY: as above, initialised for encoding.
+        self.run(|raw, all| unsafe { sys::BZ2_bzCompress(raw, action(all)) }, input, place)
+    }
+}
+
+/// Decodes one stream onto `out` and moves `input` past it. False if the input ends first.
+fn decode_one(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool> {
+    let mut stream = Stream::decoder()?;
+    let start = out.len();
+    loop {
+        let produced = out.len() - start;
+        if produced > limit {
+            return Err(too_long(limit));
+        }
+        let room = produced.max(input.len()).max(1 << 14).min((limit - produced).saturating_add(1));
+        let mut ended = false;
+        let fill = |place: Place<'_>| {
+            let (written, end) = stream.decode(input, place)?;
+            ended = end;
+            Ok(written)
+        };
+        // SAFETY: bzip2 has written as many bytes as it counts.
+        unsafe { append(out, room, fill)? };
+        let written = out.len() - start - produced;
+        if ended || written < room {
+            return if out.len() - start > limit { Err(too_long(limit)) } else { Ok(ended) };
+        }
+    }
+}
+
+impl BytesToBytes for Bz2 {
+    fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        if !(1..=9).contains(&self.level) {
+            return Err(Error::value(format!("invalid bz2 level {}, expected 1 to 9", self.level)));
+        }
+        let mut stream = Stream::encoder(self.level)?;
+        // The manual's bound: a hundredth and 600 bytes more.
+        let bound = input.len() + input.len() / 100 + 600;
+        let mut rest = input;
+        let fill = |place: Place<'_>| match stream.encode(&mut rest, place)? {
+            (written, true) => Ok(written),
+            (written, false) => Err(Error::runtime(format!("bzip2 needs more than {written} of {bound} bytes"))),
+        };
+        // SAFETY: bzip2 has written as many bytes as it counts.
+        unsafe { append(out, bound, fill) }
+    }
+
+    fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
+        let (len, mut rest) = (place.len(), input);
+        match Stream::decoder()?.decode(&mut rest, place.reborrow()) {
+            Ok((written, true)) if written == len && rest.is_empty() => Ok(()),
+            _ => fill_beside(place, |out, limit| self.decode_onto(input, out, limit)),
+        }
+    }
+
+    fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
+        let (start, mut rest, mut streams) = (out.len(), input, 0);
+        while !rest.is_empty() {
+            let before = out.len();
+            match decode_one(&mut rest, out, limit - (before - start)) {
+                Ok(true) => streams += 1,
+                Ok(false) => {
+                    return Err(Error::value(format!("the {} bytes end before the end-of-stream marker", input.len())));
+                }
+                // What follows a stream and is none itself does not count.
+                Err(Error { kind: Kind::Io(_), .. }) if streams > 0 => {
+                    out.truncate(before);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
