@@ -12,6 +12,7 @@ pub mod zlib;
 pub mod zstd;
 
 pub use output::copy_exactly;
+pub(super) use output::{reserve, too_long};
 
 use std::fmt::Debug;
 use std::ops::Range;
