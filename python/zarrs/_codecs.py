@@ -97,7 +97,9 @@ def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
             endian = None
     elif type(serializer) is ShardingCodec:
         if filters:
-            raise UnsupportedError(_name(serializer), "codecs that change numbers stand in front of it")
+            raise UnsupportedError(
+                _name(serializer), "codecs that change numbers stand in front of it"
+            )
         inner, endian = _sharding(serializer, spec)
     elif pcodec := _filters.pcodec_step(serializer, dtype):
         inner = ("bytes",)
@@ -119,7 +121,9 @@ def _array_codecs(
         if type(codec) is TransposeCodec:
             # All transpositions come first: they change places with steps that look at each element by itself.
             if flattened:
-                raise UnsupportedError(_name(codec), "it stands behind a codec that takes elements in order")
+                raise UnsupportedError(
+                    _name(codec), "it stands behind a codec that takes elements in order"
+                )
             orders.append(_order(codec))
         else:
             step = _filters.array_step(codec, spec, dtype)

@@ -130,8 +130,10 @@ def _as_zarr_decodes(inner: Any, step: Step, spec: ArraySpec, dtype: DType) -> S
             raise _unsupported(inner, f"its data type {own} is not {declared}")
     if type(inner) is numcodecs.quantize.Quantize and inner.astype != inner.dtype:
         raise _unsupported(inner, "zarr does not know of its other data type in storage")
-    if type(inner) is numcodecs.packbits.PackBits and declared.kind != "b":
-        raise _unsupported(inner, f"{declared} is no truth value")
+    if type(inner) is numcodecs.packbits.PackBits:
+        if declared.kind != "b":
+            raise _unsupported(inner, f"{declared} is no truth value")
+        step = step._replace(spec=("packbits", True))
     return step
 
 
@@ -158,17 +160,17 @@ def _kinds(codec: Any, *dtypes: DType, allowed: str) -> None:
 
 def _convertible(codec: Any, start: DType, end: DType) -> None:
     if start.kind == "f" and end.kind == "u" and end.itemsize == 4:
-        raise _unsupported(codec, "what NumPy makes of a float that is no uint32 depends on its place")
+        raise _unsupported(
+            codec, "what NumPy makes of a float that is no uint32 depends on its place"
+        )
 
 
 def _delta(codec: Any, dtype: DType) -> Step:
     own, encoded = codec.dtype, codec.astype
     _viewed(codec, dtype, own)
     if own == encoded:
-        _kinds(codec, own, allowed="iufcm")
-        # Without its unit: "not a time" stays so in sums and differences of times, unlike integers.
-        name, native = (one.str.partition("[")[0] for one in (own, _native(own)))
-        return Step(("delta", name, name, native), encoded, flattens=True)
+        _kinds(codec, own, allowed="iufc")
+        return Step(("delta", own.str, own.str, _native(own).str), encoded, flattens=True)
     _kinds(codec, own, encoded, allowed="iuf")
     total = np.result_type(own, encoded)
     if total.kind == "f" and "f" not in (own.kind, encoded.kind):
@@ -239,6 +241,8 @@ def _quantize(codec: Any, dtype: DType) -> Step:
 
 def _bitround(codec: Any, dtype: DType) -> Step:
     _kinds(codec, dtype, allowed="f")
+    # numcodecs looks for the name of a type in this machine's byte order.
+    _check_native(codec, dtype)
     # What is left of the bits goes on as integers.
     rounded = codec.keepbits < _SIGNIFICANDS[dtype.itemsize]
     integer = np.dtype(dtype.str.replace("f", "i")) if rounded else dtype
@@ -262,7 +266,7 @@ def _astype(codec: Any, dtype: DType) -> Step:
 def _packbits(codec: Any, dtype: DType) -> Step:
     if dtype.itemsize != 1:
         raise _unsupported(codec, f"elements of {dtype} are no truth values")
-    return Step(("packbits",), np.dtype("u1"), flattens=True)
+    return Step(("packbits", False), np.dtype("u1"), flattens=True)
 
 
 def _pcodec(codec: Any, dtype: DType, *, view: bool) -> Step:

@@ -1,7 +1,8 @@
 //! Engine errors as the exceptions that zarr-python's own pipeline raises for the same cause.
 
 use pyo3::exceptions::{
-    PyEOFError, PyException, PyIndexError, PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError, PyValueError,
+    PyEOFError, PyException, PyIndexError, PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError,
+    PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

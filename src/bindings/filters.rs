@@ -83,7 +83,10 @@ pub fn step_of(name: &str, spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesT
             };
             flat(fixed_scale_offset(side(&decoded)?, side(&encoded)?, &formula))
         }
-        "packbits" => Ok(Arc::new(PackBits)),
+        "packbits" => {
+            let (_, shaped): (String, bool) = spec.extract()?;
+            Ok(Arc::new(PackBits::new(shaped)))
+        }
         "pcodec" => {
             let (_, name, level, automatic_mode, delta, order, page, view): (
                 String,

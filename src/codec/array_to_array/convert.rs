@@ -5,7 +5,7 @@
 
 use half::f16;
 
-use super::number::{Number, Numeric, Time, Truth};
+use super::number::{Number, Numeric, Truth};
 use super::with_number;
 
 /// Converts whole elements of one block into another.
@@ -15,7 +15,6 @@ pub type Convert = fn(&[u8], &mut [u8]);
 pub fn converter(from: Number, to: Number) -> Option<Convert> {
     match from {
         Number::Bool => to_any::<Truth>(to),
-        Number::Time => to_any::<Time>(to),
         _ => with_number!(from, From => to_any::<From>(to); reals).flatten(),
     }
 }
@@ -23,7 +22,6 @@ pub fn converter(from: Number, to: Number) -> Option<Convert> {
 fn to_any<From: Source>(to: Number) -> Option<Convert> {
     match to {
         Number::Bool => Some(convert::<From, Truth>),
-        Number::Time => Some(convert::<From, Time>),
         _ => with_number!(to, To => convert::<From, To> as Convert; reals),
     }
 }
@@ -66,7 +64,6 @@ macro_rules! source {
 
 source! {
     Truth => |value, To| To::from_unsigned(u64::from(value.0 != 0));
-    Time => |value, To| To::from_signed(value.0);
     i8 => |value, To| To::from_signed(value.into());
     i16 => |value, To| To::from_signed(value.into());
     i32 => |value, To| To::from_signed(value.into());
@@ -121,7 +118,6 @@ target! {
     f64: |v| v as f64, |v| v as f64, f64::from, |v| v;
     Truth: |v| Truth(u8::from(v != 0)), |v| Truth(u8::from(v != 0)),
         |v| Truth(u8::from(v != 0.0)), |v| Truth(u8::from(v != 0.0));
-    Time: Time, |v| Time(v as i64), |v| Time(least64(v.into())), |v| Time(least64(v));
 }
 
 /// `cvttsd2si` with 32 bits.

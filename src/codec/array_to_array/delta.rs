@@ -1,7 +1,7 @@
 //! The `delta` codec: differences between neighbours. <https://numcodecs.readthedocs.io/en/stable/filter/delta.html>
 
 use super::flat::{Carry, Flat, Stage, convert};
-use super::number::{Complex, Number, Numeric, Side, Time};
+use super::number::{Complex, Number, Numeric, Side};
 use super::{converter, with_number};
 use crate::error::{Error, Kind, Result};
 
@@ -16,14 +16,12 @@ pub fn delta(decoded: Side, encoded: Side, sum: Number) -> Result<Flat> {
         _ => convert(decoded.number, encoded.number)?,
     };
     let encode = [Some(differences(decoded.number).ok_or_else(none)?), narrowed];
-    let decode =
-        [convert(encoded.number, sum)?, Some(sums(sum).ok_or_else(none)?), convert(sum, decoded.number)?];
+    let decode = [convert(encoded.number, sum)?, Some(sums(sum).ok_or_else(none)?), convert(sum, decoded.number)?];
     Ok(Flat::new("delta", (decoded, encoded), encode, decode))
 }
 
 fn differences(number: Number) -> Option<Stage> {
     match number {
-        Number::Time => Some(difference_stage::<Time>()),
         Number::C64 => Some(difference_stage::<Complex<f32>>()),
         Number::C128 => Some(difference_stage::<Complex<f64>>()),
         _ => with_number!(number, T => difference_stage::<T>(); reals),
@@ -32,7 +30,6 @@ fn differences(number: Number) -> Option<Stage> {
 
 fn sums(number: Number) -> Option<Stage> {
     match number {
-        Number::Time => Some(sum_stage::<Time>()),
         Number::C64 => Some(sum_stage::<Complex<f32>>()),
         Number::C128 => Some(sum_stage::<Complex<f64>>()),
         _ => with_number!(number, T => sum_stage::<T>(); reals),

@@ -3,7 +3,7 @@
 
 use half::f16;
 
-/// What an element is, whatever its byte order.
+/// What an element is, whatever its byte order. Dates and times are 64-bit integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are NumPy's.
 pub enum Number {
@@ -19,8 +19,6 @@ pub enum Number {
     F16,
     F32,
     F64,
-    /// `timedelta64`: 64-bit integers of which the least is "not a time".
-    Time,
     C64,
     C128,
 }
@@ -32,7 +30,7 @@ impl Number {
             Self::Bool | Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 | Self::F16 => 2,
             Self::I32 | Self::U32 | Self::F32 => 4,
-            Self::I64 | Self::U64 | Self::F64 | Self::Time | Self::C64 => 8,
+            Self::I64 | Self::U64 | Self::F64 | Self::C64 => 8,
             Self::C128 => 16,
         }
     }
@@ -73,7 +71,6 @@ impl Side {
             "f2" => Number::F16,
             "f4" => Number::F32,
             "f8" => Number::F64,
-            "m8" => Number::Time,
             "c8" => Number::C64,
             "c16" => Number::C128,
             _ => return None,
@@ -188,20 +185,6 @@ impl Numeric for f16 {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Truth(pub u8);
 
-/// A `timedelta64`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Time(pub i64);
-
-impl Time {
-    const NOT_A_TIME: i64 = i64::MIN;
-
-    #[inline]
-    fn with(self, other: Self, sum: i64) -> Self {
-        let missing = self.0 == Self::NOT_A_TIME || other.0 == Self::NOT_A_TIME;
-        Self(if missing { Self::NOT_A_TIME } else { sum })
-    }
-}
-
 /// Real and imaginary part.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Complex<T>(pub T, pub T);
@@ -228,31 +211,6 @@ impl Numeric for Truth {
     #[inline]
     fn times(self, other: Self) -> Self {
         Self(u8::from(self.0 != 0 && other.0 != 0))
-    }
-}
-
-impl Numeric for Time {
-    const SIZE: usize = 8;
-
-    #[inline]
-    fn load(bytes: &[u8]) -> Self {
-        Self(i64::load(bytes))
-    }
-    #[inline]
-    fn store(self, bytes: &mut [u8]) {
-        self.0.store(bytes);
-    }
-    #[inline]
-    fn plus(self, other: Self) -> Self {
-        self.with(other, self.0.wrapping_add(other.0))
-    }
-    #[inline]
-    fn minus(self, other: Self) -> Self {
-        self.with(other, self.0.wrapping_sub(other.0))
-    }
-    #[inline]
-    fn times(self, other: Self) -> Self {
-        self.with(other, self.0.wrapping_mul(other.0))
     }
 }
 

@@ -10,12 +10,22 @@ const BLOCK: usize = 512;
 
 /// The `packbits` codec; it has no configuration.
 #[derive(Debug, Clone, Copy)]
-pub struct PackBits;
+pub struct PackBits {
+    shaped: bool,
+}
+
+impl PackBits {
+    /// The codec; `shaped` if whoever calls it gives the bytes a shape first (format 3), and so refuses none at all.
+    pub fn new(shaped: bool) -> Self {
+        Self { shaped }
+    }
+}
 
 /// The packed bytes of `input`, and how many truth values they hold.
-fn parts(input: &[u8]) -> Result<(&[u8], usize)> {
+fn parts(input: &[u8], shaped: bool) -> Result<(&[u8], usize)> {
     let Some((padding, packed)) = input.split_first() else {
-        return Err(Error::new(Kind::Index, "packbits: there is no byte that counts the padding"));
+        let kind = if shaped { Kind::Value } else { Kind::Index };
+        return Err(Error::new(kind, "packbits: there is no byte that counts the padding"));
     };
     // As numcodecs: any count is believed, and what is not there cannot be cut off.
     Ok((packed, (8 * packed.len()).saturating_sub(usize::from(*padding))))
@@ -48,7 +58,7 @@ impl BytesToBytes for PackBits {
     }
 
     fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
-        let (packed, count) = parts(input)?;
+        let (packed, count) = parts(input, self.shaped)?;
         if count != place.len() {
             return Err(wrong_length(count, place.len()));
         }
@@ -63,7 +73,7 @@ impl BytesToBytes for PackBits {
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
-        let (packed, count) = parts(input)?;
+        let (packed, count) = parts(input, self.shaped)?;
         if count > limit {
             return Err(too_long(limit));
         }

@@ -68,7 +68,6 @@ fn unlimited(offset: u64, scale: u64) -> Result<(Stage, Stage)> {
     }
     // Nothing below the offset has a place in the data type, as the scale is positive.
     let encode = move |value: u64| value.checked_sub(offset).and_then(|value| value.checked_mul(scale));
-    let decode =
-        move |value: u64| (value / scale).checked_add(offset).filter(|_| value.is_multiple_of(scale));
+    let decode = move |value: u64| (value / scale).checked_add(offset).filter(|_| value.is_multiple_of(scale));
     Ok((Stage::try_map(encode, outside), Stage::try_map(decode, inexact)))
 }
