@@ -152,7 +152,8 @@ def same_as_zarr(
     oracle: Oracle, values: Values, *, equal_bytes: bool = True, **options: Any
 ) -> None:
     ours = written(values, options)
-    with oracle():
+    # One chunk at a time, so that the error is the first chunk's.
+    with oracle(), zarr.config.set({"async.concurrency": 1}):
         theirs = written(values, options)
     if not (isinstance(ours, MemoryStore) and isinstance(theirs, MemoryStore)):
         assert ours is theirs
