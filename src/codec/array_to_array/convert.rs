@@ -129,7 +129,8 @@ fn least32(value: f64) -> i32 {
 /// `cvttsd2si` with 64 bits.
 #[inline]
 fn least64(value: f64) -> i64 {
-    if value >= -9_223_372_036_854_775_808.0 && value < 9_223_372_036_854_775_808.0 { value as i64 } else { i64::MIN }
+    const END: f64 = 9_223_372_036_854_775_808.0;
+    if (-END..END).contains(&value) { value as i64 } else { i64::MIN }
 }
 
 /// What compilers make of a conversion to 64 bits without sign: the upper half is converted less 2^63.
@@ -170,26 +171,26 @@ pub fn half_of_double(value: f64) -> f16 {
     f16::from_bits(sign | half_bits(rest, 52, 1023))
 }
 
-/// Half precision without sign of a number without sign that has `mantissa` bits and an exponent biased by `bias`.
+/// Half precision without sign of a number without sign that has `mantissa` bits and an exponent biased by `offset`.
 #[inline]
-fn half_bits(bits: u64, mantissa: u32, bias: u64) -> u16 {
+fn half_bits(bits: u64, mantissa: u32, offset: u64) -> u16 {
     let extra = mantissa - 10;
     let exponent = bits >> mantissa;
     let fraction = bits & ((1 << mantissa) - 1);
-    if exponent == 2 * bias + 1 {
+    if exponent == 2 * offset + 1 {
         // A payload that would become zero would make an infinity.
         let payload = (fraction >> extra) as u16;
         return 0x7c00 | if fraction != 0 && payload == 0 { 1 } else { payload };
     }
-    if exponent > bias + 15 {
+    if exponent > offset + 15 {
         return 0x7c00;
     }
-    if exponent > bias - 15 {
+    if exponent > offset - 15 {
         // Normal; a carry out of the fraction rightly raises the exponent, to infinity at last.
-        return rounded(bits - ((bias - 15) << mantissa), extra) as u16;
+        return rounded(bits - ((offset - 15) << mantissa), extra) as u16;
     }
     // Subnormal or zero: the fraction with its leading one, in units of 2^-24.
-    let shift = u64::from(extra) + bias - 14 - exponent;
+    let shift = u64::from(extra) + offset - 14 - exponent;
     if shift > 62 || exponent == 0 {
         return 0;
     }
@@ -214,7 +215,7 @@ mod tests {
             assert_eq!(half(single(value)).to_bits(), bits);
             if !value.is_nan() {
                 assert_eq!(half_of_double(f64::from(single(value))).to_bits(), bits);
-                assert!(single(value) == value.to_f32());
+                assert_eq!(single(value).to_bits(), value.to_f32().to_bits());
             }
         }
     }

@@ -112,3 +112,44 @@ fn keep<T: Numeric>(carry: &mut Carry, value: T) {
     value.store(&mut last[..T::SIZE]);
     carry.last = Some(last);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::bytes_to_bytes::BytesToBytes;
+
+    #[test]
+    fn sums_and_differences_go_on_from_block_to_block() {
+        for order in ["<", ">"] {
+            let side = Side::parse(&format!("{order}i4")).expect("a number");
+            let codec = delta(side, side, Number::I32).expect("integers");
+            let values: Vec<u8> = (0..5000_u32).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_ne_bytes()).collect();
+            let mut encoded = Vec::new();
+            codec.encode(&values, &mut encoded).expect("room");
+            assert_eq!(encoded.len(), values.len());
+            let mut decoded = vec![0; values.len()];
+            codec.decode_into(&encoded, decoded.as_mut_slice().into()).expect("as encoded");
+            assert_eq!(decoded, values);
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked() {
+        let side = Side::parse("<i4").expect("a number");
+        let codec = delta(side, side, Number::I32).expect("integers");
+        assert!(codec.encode(&[0; 5], &mut Vec::new()).is_err());
+        assert!(codec.decode_into(&[0; 8], [0; 4].as_mut_slice().into()).is_err());
+        assert!(codec.decode_onto(&[0; 8], &mut Vec::new(), 7).is_err());
+        assert!(codec.decode_onto(&[], &mut Vec::new(), 0).is_ok());
+    }
+
+    #[test]
+    fn a_first_element_that_does_not_fit_is_refused() {
+        let (wide, narrow) = (Side::parse("<f8").expect("a number"), Side::parse("|i1").expect("a number"));
+        let codec = delta(wide, narrow, Number::F64).expect("numbers");
+        for (first, refused) in [(127.9, false), (128.0, true), (-128.9, false), (-129.0, true), (f64::NAN, true)] {
+            let outcome = codec.encode(&f64::to_ne_bytes(first), &mut Vec::new());
+            assert_eq!(outcome.is_err(), refused, "{first}");
+        }
+    }
+}
