@@ -20,6 +20,7 @@ import numcodecs.packbits
 import numcodecs.quantize
 import numpy as np
 
+from zarrs import _data_types
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def pcodec_step(codec: Any, dtype: DType) -> Step | None:
 
 def swap_step(dtype: DType, endian: str | None) -> list[tuple[Any, ...]]:
     """The steps that a bytes codec with `endian` adds to codecs that leave elements of `dtype`."""
-    if endian is None or dtype.itemsize == 1 or dtype.newbyteorder(endian) == dtype:
+    if dtype.itemsize == 1 or _data_types.stored(dtype, endian) == dtype:
         return []
     return [("swap", _name(dtype))]
 

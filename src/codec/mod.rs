@@ -56,6 +56,13 @@ impl Chain {
         matches!(self.serializer, Serializer::Bytes) && self.compressors.is_empty()
     }
 
+    /// The steps that decoding has to undo: without the first ones that decode to what they are given (`bitround`), so that
+    /// a compressor behind them decodes straight into place.
+    pub fn decoding_steps(&self) -> &[Arc<dyn BytesToBytes>] {
+        let first = self.compressors.iter().position(|step| !step.decodes_to_itself());
+        &self.compressors[first.unwrap_or(self.compressors.len())..]
+    }
+
     /// Encoded length for `decoded` bytes when every step has a fixed size.
     pub fn encoded_size(&self, decoded: usize) -> Option<usize> {
         match self.serializer {
@@ -74,7 +81,7 @@ impl Chain {
         bound: usize,
         validate: bool,
     ) -> Result<(&'a [u8], Option<&dyn BytesToBytes>)> {
-        let Some((last, outer)) = self.compressors.split_first() else {
+        let Some((last, outer)) = self.decoding_steps().split_first() else {
             return Ok((encoded, None));
         };
         let [even, odd] = buffers;

@@ -207,6 +207,10 @@ impl BytesToBytes for Flat {
         self.decode.is_empty().then(|| self.length(input.len(), self.encoded, self.decoded).map(|_| input))
     }
 
+    fn decodes_to_itself(&self) -> bool {
+        self.decode.is_empty()
+    }
+
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
         self.length(decoded, self.decoded, self.encoded).ok()
     }

@@ -44,6 +44,11 @@ pub trait BytesToBytes: Send + Sync + Debug {
         None
     }
 
+    /// Whether what is encoded decodes to itself: the step only changes what is written.
+    fn decodes_to_itself(&self) -> bool {
+        false
+    }
+
     /// Decodes only bytes `start..start + place.len()` of the decoded form, if this codec can at less cost than all of it.
     /// `decoded_len` is the length that the whole must have, checked before anything is written.
     /// `None` if it cannot.
