@@ -14,6 +14,8 @@ pub enum Kind {
     Value,
     /// `TypeError`.
     Type,
+    /// `OverflowError`: an integer that its place cannot hold.
+    Overflow,
     /// `IndexError`: a selection outside the array.
     Index,
     /// `RuntimeError`: a compressor refused the bytes (numcodecs raises this for blosc and zstd).

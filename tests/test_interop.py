@@ -38,7 +38,8 @@ pytestmark = [
 ]
 
 NATIVE = {"bytes", "transpose", "sharding_indexed", "zstd", "gzip", "blosc", "crc32c"}
-NATIVE_V2 = {None, "zstd", "gzip", "zlib", "blosc"}
+NATIVE |= {"numcodecs.pcodec", "numcodecs.bitround", "numcodecs.fixedscaleoffset"}
+NATIVE_V2 = {None, "zstd", "gzip", "zlib", "blosc", "pcodec"}
 WITHOUT_FIXED_SIZE = {"string", "variable_length_bytes", "|O"}
 # 10,000 × 1,000 numbers of which nearly none is stored: a part is enough.
 LARGE = {"zarrs/hierarchy.zarr/a/foo", "zarrs/hierarchy.zarr/a/baz"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numcodecs
+import numcodecs.bitround
 import numpy as np
 from packaging.version import Version
 from zarr.codecs import (
@@ -23,6 +24,7 @@ from zarr.codecs._v2 import V2Codec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.codec_pipeline import codecs_from_list
 
+from zarrs import _filters
 from zarrs._numcodecs import blosc_step, bytes_step, is_checksum, wrapped_step
 from zarrs.errors import UnsupportedError
 
@@ -81,17 +83,54 @@ def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
     arrays, serializer, steps = split(codecs)
     if type(serializer) is V2Codec and not arrays and not steps:
         return _v2_chain(serializer, spec)
-    orders = [_order(codec) for codec in arrays]
+    orders, filters, dtype, spec = _array_codecs(arrays, spec)
+    endian = None
     if type(serializer) is BytesCodec:
         inner: tuple[Any, ...] = ("bytes",)
         endian = _text(serializer.endian)
+        if filters:
+            filters += _filters.swap_step(dtype, endian)
+            # The image is what the first filter is given: in the data type's own byte order.
+            endian = None
     elif type(serializer) is ShardingCodec:
-        for codec in arrays:
-            spec = codec.resolve_metadata(spec)
+        if filters:
+            raise UnsupportedError(
+                _name(serializer), "codecs that change numbers stand in front of it"
+            )
         inner, endian = _sharding(serializer, spec)
+    elif pcodec := _filters.pcodec_step(serializer, dtype):
+        inner = ("bytes",)
+        filters.append(pcodec.spec)
     else:
         raise UnsupportedError(_name(serializer), "this array-to-bytes codec is not native")
-    return ChainSpec((orders, inner, [_step(codec) for codec in steps]), endian)
+    return ChainSpec((orders, inner, [*filters, *(_step(codec) for codec in steps)]), endian)
+
+
+def _array_codecs(
+    codecs: tuple[Any, ...], spec: ArraySpec
+) -> tuple[list[list[int]], list[tuple[Any, ...]], np.dtype[Any], ArraySpec]:
+    """Transpositions, steps over flat elements, and data type and specification of what they leave."""
+    orders: list[list[int]] = []
+    steps: list[tuple[Any, ...]] = []
+    dtype = spec.dtype.to_native_dtype()
+    flattened = False
+    for codec in codecs:
+        if type(codec) is TransposeCodec:
+            # All transpositions come first: they change places with steps that look at each element by itself.
+            if flattened:
+                raise UnsupportedError(
+                    _name(codec), "it stands behind a codec that takes elements in order"
+                )
+            orders.append(_order(codec))
+        else:
+            step = _filters.array_step(codec, spec, dtype)
+            if step is None:
+                raise UnsupportedError(_name(codec), "this array-to-array codec is not native")
+            steps.append(step.spec)
+            dtype = step.dtype
+            flattened |= step.flattens
+        spec = codec.resolve_metadata(spec)
+    return orders, steps, dtype, spec
 
 
 def _hashable(spec: ArraySpec, shape: tuple[int, ...]) -> ArraySpec:
@@ -152,22 +191,30 @@ def _step(codec: Any) -> tuple[Any, ...]:
 
 
 def _v2_chain(codec: Any, spec: ArraySpec) -> ChainSpec:
-    if codec.filters:
-        names = ", ".join(str(getattr(f, "codec_id", type(f).__name__)) for f in codec.filters)
-        raise UnsupportedError(f"filters {names}", "filters of format 2 are not native")
     order = spec.config.order
     rank = len(spec.shape)
     # Order F is a transposition that reverses the dimensions.
     orders = [list(range(rank))[::-1]] if order == "F" and rank > 1 else []
-    steps = [] if codec.compressor is None else [_v2_step(codec.compressor, spec)]
+    dtype = spec.dtype.to_native_dtype()
+    steps = []
+    for one in codec.filters or ():
+        if orders and type(one) is numcodecs.bitround.BitRound:
+            raise UnsupportedError("codec bitround", "it leaves chunks of order F in order C")
+        step = _filters.filter_step(one, dtype)
+        steps.append(_v2_step(one, dtype) if step is None else step.spec)
+        dtype = np.dtype("u1") if step is None else step.dtype
+    if codec.compressor is not None:
+        step = _filters.filter_step(codec.compressor, dtype)
+        steps.append(_v2_step(codec.compressor, dtype) if step is None else step.spec)
     return ChainSpec((orders, ("bytes",), steps), None)
 
 
-def _v2_step(compressor: Any, spec: ArraySpec) -> tuple[Any, ...]:
-    step = bytes_step(compressor, spec.dtype.to_native_dtype())
+def _v2_step(codec: Any, dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    """The step of a bytes codec of format 2, filter or compressor, that is given elements of `dtype`."""
+    step = bytes_step(codec, dtype)
     if step is None:
-        name = getattr(compressor, "codec_id", type(compressor).__name__)
-        raise UnsupportedError(f"codec {name}", "this compressor of format 2 is not native")
+        name = getattr(codec, "codec_id", type(codec).__name__)
+        raise UnsupportedError(f"codec {name}", "this codec of format 2 is not native")
     return step
 
 

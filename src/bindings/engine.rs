@@ -2,6 +2,7 @@
 //!
 //! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)` or `("sharding", chunk shape, inner
 //! chain, index is big-endian, index steps, index at start, write order, index transpose orders)`; a step is its name and its parameters.
+//! Steps that work on numbers are in `filters`.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::bindings::errors::to_python;
+use crate::bindings::filters;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
 use crate::codec::bytes_to_bytes::BytesToBytes;
@@ -172,7 +174,7 @@ fn step_of(spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesToBytes>> {
             let (_, start, prefix): (String, u32, Vec<u8>) = spec.extract()?;
             Arc::new(Checksum::new(JenkinsLookup3::new(start, prefix), Location::End))
         }
-        _ => return Err(PyValueError::new_err(format!("no bytes-to-bytes codec is called {name:?}"))),
+        _ => return filters::step_of(&name, spec),
     })
 }
 

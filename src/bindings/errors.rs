@@ -1,7 +1,8 @@
 //! Engine errors as the exceptions that zarr-python's own pipeline raises for the same cause.
 
 use pyo3::exceptions::{
-    PyEOFError, PyException, PyIndexError, PyMemoryError, PyOSError, PyRuntimeError, PyTypeError, PyValueError,
+    PyEOFError, PyException, PyIndexError, PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError,
+    PyValueError,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -40,6 +41,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     match error.kind {
         Kind::Value => PyValueError::new_err(message),
         Kind::Type => PyTypeError::new_err(message),
+        Kind::Overflow => PyOverflowError::new_err(message),
         Kind::Index => PyIndexError::new_err(message),
         Kind::Runtime => PyRuntimeError::new_err(message),
         Kind::Eof => PyEOFError::new_err(message),

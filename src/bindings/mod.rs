@@ -6,6 +6,7 @@ mod batch;
 mod call;
 mod engine;
 mod errors;
+mod filters;
 mod owned;
 mod remote;
 mod selection;

@@ -1,7 +1,8 @@
 //! Codec chains: one chunk's steps between its array and its stored bytes. No threads, no stores, no Python.
 //!
-//! A chain is transpositions, then one array-to-bytes codec, then bytes-to-bytes codecs (Zarr v3 core specification,
-//! "Codecs"). Transpositions are a permutation of strides and cost no pass of their own.
+//! A chain is array-to-array codecs, then one array-to-bytes codec, then bytes-to-bytes codecs (Zarr v3 core specification,
+//! "Codecs"). Transpositions are a permutation of strides and cost no pass of their own; other array-to-array codecs work
+//! on the flat elements in stored order, so that they are steps in front of the bytes-to-bytes codecs.
 
 pub mod array_to_array;
 pub mod array_to_bytes;
@@ -31,11 +32,11 @@ pub enum Serializer {
 /// The steps of one chunk, in encoding order.
 #[derive(Debug)]
 pub struct Chain {
-    /// Array-to-array steps, merged into one permutation.
+    /// Transpositions, merged into one permutation.
     pub transpose: Transpose,
     /// The array-to-bytes step.
     pub serializer: Serializer,
-    /// Bytes-to-bytes steps.
+    /// Array-to-array steps over flat elements, then bytes-to-bytes steps.
     pub compressors: Vec<Arc<dyn BytesToBytes>>,
 }
 
@@ -53,6 +54,13 @@ impl Chain {
     /// Whether stored bytes are the elements themselves, so that parts may be read at computed places.
     pub fn is_raw(&self) -> bool {
         matches!(self.serializer, Serializer::Bytes) && self.compressors.is_empty()
+    }
+
+    /// The steps that decoding has to undo: without the first ones that decode to what they are given (`bitround`), so that
+    /// a compressor behind them decodes straight into place.
+    pub fn decoding_steps(&self) -> &[Arc<dyn BytesToBytes>] {
+        let first = self.compressors.iter().position(|step| !step.decodes_to_itself());
+        &self.compressors[first.unwrap_or(self.compressors.len())..]
     }
 
     /// Encoded length for `decoded` bytes when every step has a fixed size.
@@ -73,7 +81,7 @@ impl Chain {
         bound: usize,
         validate: bool,
     ) -> Result<(&'a [u8], Option<&dyn BytesToBytes>)> {
-        let Some((last, outer)) = self.compressors.split_first() else {
+        let Some((last, outer)) = self.decoding_steps().split_first() else {
             return Ok((encoded, None));
         };
         let [even, odd] = buffers;
@@ -118,13 +126,26 @@ impl Chain {
         Ok((input, Some(last.as_ref())))
     }
 
+    /// What an intermediate form may measure when the decoded form measures `decoded` bytes: steps of fixed size say what
+    /// they make of it (wider elements), no well-formed compressor makes data much larger, and a damaged one may not make
+    /// us allocate.
+    fn bound(&self, decoded: usize) -> usize {
+        let mut size = decoded;
+        let mut largest = decoded;
+        for step in &self.compressors {
+            size = step.encoded_size(size).unwrap_or(size);
+            largest = largest.max(size);
+        }
+        largest.saturating_mul(2).saturating_add(1 << 16)
+    }
+
     /// Undoes the bytes-to-bytes steps into `place`, whose length is the decoded length.
     ///
     /// # Errors
     /// `Value` when the bytes decode to another length; else what the step that refuses them says.
     pub fn decompress_into(&self, encoded: &[u8], place: Place<'_>, validate: bool) -> Result<()> {
         let mut buffers = [Scratch::take(EVEN), Scratch::take(ODD)];
-        let (input, last) = self.undo_outer(encoded, &mut buffers, bound(place.len()), validate)?;
+        let (input, last) = self.undo_outer(encoded, &mut buffers, self.bound(place.len()), validate)?;
         let input = match last {
             None => input,
             Some(last) => match last.decode_view(input, validate) {
@@ -177,12 +198,6 @@ impl Chain {
         }
         last.encode(input, out)
     }
-}
-
-/// What an intermediate form may measure when the decoded form measures `decoded` bytes: no well-formed compressor
-/// makes data much larger, and a damaged one may not make us allocate.
-fn bound(decoded: usize) -> usize {
-    decoded.saturating_mul(2).saturating_add(1 << 16)
 }
 
 enum Current<'a> {

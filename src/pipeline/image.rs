@@ -161,7 +161,7 @@ impl Reader<'_> {
 
     /// Whether only a part of the stored chunk may have to be read, so that it should be opened rather than read whole.
     pub fn may_read_span(&self, chain: &Chain, layout: &Layout, rows: Rows<'_>) -> bool {
-        let ([step], [axes]) = (chain.compressors.as_slice(), rows.axes) else { return false };
+        let ([step], [axes]) = (chain.decoding_steps(), rows.axes) else { return false };
         layout.len >= SPAN_FROM
             && step.span_head(layout.len).is_some()
             && count(axes).saturating_mul(2 * self.engine.item_size) < layout.len
@@ -170,7 +170,7 @@ impl Reader<'_> {
     /// Reads and decodes only the blocks that one projection needs, where the only compressor keeps blocks apart (blosc).
     /// `None` where all has to be read.
     fn read_span(&self, window: Window<'_>, chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Option<Result<()>> {
-        let ([step], [axes]) = (chain.compressors.as_slice(), rows.axes) else { return None };
+        let ([step], [axes]) = (chain.decoding_steps(), rows.axes) else { return None };
         let stored_len = usize::try_from(window.len).ok().filter(|len| *len <= 2 * layout.len)?;
         let head_len = step.span_head(layout.len)?.min(stored_len);
         let mut placer = Placer::default();
@@ -201,7 +201,7 @@ impl Reader<'_> {
 
     /// Decodes only the part of a chunk that one projection needs, where its only compressor can do so (blosc).
     fn decode_span(&self, bytes: &[u8], chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Option<Result<()>> {
-        let ([step], [axes]) = (chain.compressors.as_slice(), rows.axes) else { return None };
+        let ([step], [axes]) = (chain.decoding_steps(), rows.axes) else { return None };
         let mut placer = Placer::default();
         let placement = placer.place(axes, rows.lists, &layout.strides, self.array.strides());
         let (first, last) = span(placement.chunk, placement.axes.as_slice())?;

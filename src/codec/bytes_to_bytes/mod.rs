@@ -21,6 +21,7 @@ pub mod zlib;
 pub mod zstd;
 
 pub use output::copy_exactly;
+pub(super) use output::{reserve, too_long};
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -50,6 +51,11 @@ pub trait BytesToBytes: Send + Sync + Debug {
     fn decode_view<'a>(&self, input: &'a [u8], validate: bool) -> Option<Result<&'a [u8]>> {
         let _ = (input, validate);
         None
+    }
+
+    /// Whether what is encoded decodes to itself: the step only changes what is written.
+    fn decodes_to_itself(&self) -> bool {
+        false
     }
 
     /// Decodes only bytes `start..start + place.len()` of the decoded form, if this codec can at less cost than all of it.

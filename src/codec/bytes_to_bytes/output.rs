@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::memory::Place;
 
 /// The error of an output that would pass `limit` bytes.
-pub(super) fn too_long(limit: usize) -> Error {
+pub(in crate::codec) fn too_long(limit: usize) -> Error {
     Error::value(format!("decodes to more than {limit} bytes, the most that is expected here"))
 }
 
@@ -15,7 +15,7 @@ pub(super) fn too_long(limit: usize) -> Error {
 ///
 /// # Errors
 /// `Memory` where the allocator has none; a `Vec` that grows by itself would end the process.
-pub(super) fn reserve(out: &mut Vec<u8>, additional: usize) -> Result<()> {
+pub(in crate::codec) fn reserve(out: &mut Vec<u8>, additional: usize) -> Result<()> {
     out.try_reserve(additional)
         .map_err(|_| Error::new(Kind::Memory, format!("cannot allocate {additional} bytes beside {}", out.len())))
 }
