@@ -30,6 +30,8 @@ pub enum Kind {
     Io(io::Error),
     /// The call was cancelled before this unit started; never shown to a user.
     Cancelled,
+    /// A codec gave nothing for a chunk to be encoded: the chunk is not stored; never shown to a user.
+    Dropped,
     /// An exception that Python code raised; it passes through whole (`bindings/` knows its type).
     Foreign(Box<dyn std::any::Any + Send + Sync>),
 }

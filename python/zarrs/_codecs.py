@@ -27,6 +27,7 @@ from zarr.codecs._v2 import V2Codec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.codec_pipeline import codecs_from_list
 
+from zarrs import _python_steps
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -79,22 +80,31 @@ def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
     Raises
     ------
     UnsupportedError
-        If one of them is not native.
+        If one of them can be neither a native step nor a Python step.
     """
     arrays, serializer, steps = split(codecs)
     if type(serializer) is V2Codec and not arrays and not steps:
-        return _v2_chain(serializer, spec)
-    orders = [_order(codec) for codec in arrays]
-    if type(serializer) is BytesCodec:
-        inner: tuple[Any, ...] = ("bytes",)
+        try:
+            return _v2_chain(serializer, spec)
+        except UnsupportedError:
+            return ChainSpec(_python_steps.v2_chain(serializer, spec, _v2_step), None)
+    specs = _python_steps.specs_of((*arrays, serializer, *steps), spec)
+    native = _python_steps.leading(arrays, _order)
+    orders = [_order(codec) for codec in arrays[:native]]
+    inner: tuple[Any, ...] = ("bytes",)
+    endian = None
+    python: list[tuple[Any, ArraySpec]] = []
+    if type(serializer) is ShardingCodec:
+        for codec in arrays[native:]:
+            _order(codec)
+        inner, endian = _sharding(serializer, specs[native])
+    elif type(serializer) is BytesCodec and native == len(arrays):
         endian = _text(serializer.endian)
-    elif type(serializer) is ShardingCodec:
-        for codec in arrays:
-            spec = codec.resolve_metadata(spec)
-        inner, endian = _sharding(serializer, spec)
     else:
-        raise UnsupportedError(_name(serializer), "this array-to-bytes codec is not native")
-    return ChainSpec((orders, inner, [_step(codec) for codec in steps]), endian)
+        _python_steps.check_serializer(serializer)
+        python = list(zip((*arrays[native:], serializer), specs[native:], strict=False))
+    after = zip(steps, specs[len(arrays) + 1 :], strict=True)
+    return ChainSpec((orders, inner, _python_steps.join(python, after, _step)), endian)
 
 
 def _hashable(spec: ArraySpec, shape: tuple[int, ...]) -> ArraySpec:

@@ -1,5 +1,7 @@
 """The native module. Nothing here is public."""
 
+import asyncio
+import contextvars
 import os
 from collections.abc import Callable
 from typing import Any, final
@@ -7,6 +9,7 @@ from typing import Any, final
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 __all__ = [
+    "Caller",
     "Engine",
     "LocalStore",
     "Options",
@@ -20,6 +23,16 @@ __all__ = [
 ]
 
 @final
+class Caller:
+    """What Python codecs may ask of the call that they work for."""
+
+    @property
+    def event_loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def context(self) -> contextvars.Context: ...
+    def stopped(self) -> bool: ...
+
+@final
 class Engine:
     """What all chunks of an array have in common, ready to run."""
 
@@ -31,6 +44,8 @@ class Engine:
         same: tuple[Any, ...],
         big_endian: bool,
     ) -> Engine: ...
+    @property
+    def calls_python(self) -> bool: ...
 
 @final
 class LocalStore:

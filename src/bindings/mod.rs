@@ -6,6 +6,7 @@ mod batch;
 mod call;
 mod engine;
 mod errors;
+mod foreign;
 mod owned;
 mod selection;
 mod store;
@@ -21,6 +22,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Options>()?;
     module.add_class::<call::Pending>()?;
     module.add_class::<owned::OwnedBytes>()?;
+    module.add_class::<foreign::Caller>()?;
     module.add_function(wrap_pyfunction!(call::read, module)?)?;
     module.add_function(wrap_pyfunction!(call::write, module)?)?;
     module.add_function(wrap_pyfunction!(call::shutdown, module)?)?;

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::memory::{Place, Scratch};
 use array_to_array::transpose::Transpose;
 use array_to_bytes::sharding::Sharding;
-use bytes_to_bytes::{BytesToBytes, copy_exactly};
+use bytes_to_bytes::{BytesToBytes, Foreign, copy_exactly};
 
 /// Scratch slots of intermediate forms.
 const EVEN: usize = 1;
@@ -53,6 +53,20 @@ impl Chain {
     /// Whether stored bytes are the elements themselves, so that parts may be read at computed places.
     pub fn is_raw(&self) -> bool {
         matches!(self.serializer, Serializer::Bytes) && self.compressors.is_empty()
+    }
+
+    /// What foreign steps there are, those of subchunks included.
+    pub fn foreign(&self) -> Option<Foreign> {
+        let inner = match &self.serializer {
+            Serializer::Bytes => None,
+            Serializer::Sharding(sharding) => sharding.inner.foreign(),
+        };
+        self.compressors.iter().map(|step| step.foreign()).fold(inner, Option::max)
+    }
+
+    /// What an intermediate form may measure when the decoded form measures `decoded` bytes.
+    fn bound(&self, decoded: usize) -> usize {
+        self.compressors.iter().map(|step| step.longest_encoded(decoded)).max().unwrap_or(decoded)
     }
 
     /// Encoded length for `decoded` bytes when every step has a fixed size.
@@ -124,7 +138,7 @@ impl Chain {
     /// `Value` when the bytes decode to another length; else what the step that refuses them says.
     pub fn decompress_into(&self, encoded: &[u8], place: Place<'_>, validate: bool) -> Result<()> {
         let mut buffers = [Scratch::take(EVEN), Scratch::take(ODD)];
-        let (input, last) = self.undo_outer(encoded, &mut buffers, bound(place.len()), validate)?;
+        let (input, last) = self.undo_outer(encoded, &mut buffers, self.bound(place.len()), validate)?;
         let input = match last {
             None => input,
             Some(last) => match last.decode_view(input, validate) {
@@ -148,7 +162,7 @@ impl Chain {
         validate: bool,
     ) -> Result<&'a [u8]> {
         let mut buffers = [Scratch::take(EVEN), Scratch::take(ODD)];
-        let (input, last) = self.undo_outer(encoded, &mut buffers, limit, validate)?;
+        let (input, last) = self.undo_outer(encoded, &mut buffers, self.bound(limit), validate)?;
         let Some(last) = last else { return Ok(encoded) };
         buffer.clear();
         match last.decode_view(input, validate) {
@@ -177,12 +191,6 @@ impl Chain {
         }
         last.encode(input, out)
     }
-}
-
-/// What an intermediate form may measure when the decoded form measures `decoded` bytes: no well-formed compressor
-/// makes data much larger, and a damaged one may not make us allocate.
-fn bound(decoded: usize) -> usize {
-    decoded.saturating_mul(2).saturating_add(1 << 16)
 }
 
 enum Current<'a> {

@@ -49,6 +49,11 @@ impl Read {
         self.batch.groups.len()
     }
 
+    /// What the chunks have in common.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
         self.batch.groups.is_empty()
