@@ -1,11 +1,11 @@
 """The native module. Nothing here is public."""
 
-import asyncio
 import contextvars
 import os
 from collections.abc import Callable
 from typing import Any, final
 
+from zarrs._python_steps import Inbox
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 __all__ = [
@@ -27,7 +27,7 @@ class Caller:
     """What Python codecs may ask of the call that they work for."""
 
     @property
-    def event_loop(self) -> asyncio.AbstractEventLoop: ...
+    def inbox(self) -> Inbox: ...
     @property
     def context(self) -> contextvars.Context: ...
     def stopped(self) -> bool: ...

@@ -7,7 +7,11 @@ pool. Knows nothing of chunk keys, stores and threads.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
+import collections
+import contextlib
+import contextvars
+import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numcodecs.blosc
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 # zarr's own that never wait for anything: before 3.2 they only have coroutines, which end at the first step.
 _STRAIGHT = frozenset({BytesCodec, TransposeCodec})
+_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 # Seconds between two looks at whether anybody still wants what an event loop was asked for.
 _LOOK = 0.05
 
@@ -174,6 +179,9 @@ class PythonSteps:
             value = encode(value, spec, caller)
             if value is None:
                 return None
+        if not hasattr(value, "as_numpy_array"):
+            # As a store refuses it.
+            raise TypeError(f"a codec must give a Buffer, got {type(value).__name__}")
         return _bytes_of(value)
 
     def _decode(self, data: Any, caller: Caller) -> Any:
@@ -264,8 +272,6 @@ def _array_of(data: Any, spec: ArraySpec) -> Any:
 
 
 def _bytes_of(value: Any) -> Any:
-    if not hasattr(value, "as_numpy_array"):
-        raise TypeError(f"a codec must give a Buffer, got {type(value).__name__}")
     return np.ascontiguousarray(value.as_numpy_array()).view("B")
 
 
@@ -297,7 +303,7 @@ class _Call:
 
     def __call__(self, value: Any, spec: ArraySpec, caller: Caller) -> Any:
         if self.waits:
-            return _wait(self._method(value, spec), caller)
+            return caller.inbox.wait(self._method(value, spec), caller)
         return self._method(value, spec)
 
 
@@ -340,35 +346,106 @@ def _drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise RuntimeError("a codec that never waits has waited")
 
 
-def _wait(coroutine: Coroutine[Any, Any, Any], caller: Caller) -> Any:
-    """What `coroutine` gives on the event loop that made the call, which waits for the batch meanwhile.
+class Inbox:
+    """What the threads of one call want from its event loop, which wakes once for all that came since.
 
-    Raises
-    ------
-    RuntimeError
-        If the loop is closed, the call was cancelled or the interpreter exits first.
+    ``asyncio.run_coroutine_threadsafe`` wakes it for each, and makes two futures and a task for each.
     """
-    loop = caller.event_loop
-    try:
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-    except RuntimeError:
-        coroutine.close()
-        raise
-    while True:
+
+    __slots__ = ("_asked", "_loop", "_wanted")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._wanted: collections.deque[_Wish] = collections.deque()
+        self._asked = False
+
+    def wait(self, coroutine: Coroutine[Any, Any, Any], caller: Caller) -> Any:
+        """What `coroutine` gives on the event loop that made the call, which waits for the batch meanwhile.
+
+        Raises
+        ------
+        RuntimeError
+            If the loop is closed, the call was cancelled or the interpreter exits first.
+        """
+        wish = _Wish(coroutine)
+        self._wanted.append(wish)
+        # Set before the loop looks and cleared before it empties the box: a wish is never left without a call.
+        if not self._asked:
+            self._asked = True
+            self._call(self._answer)
+        while not wish.ended.acquire(timeout=_LOOK):
+            if self._loop.is_closed():
+                coroutine.close()
+                raise RuntimeError("the event loop was closed while a codec ran on it")
+            if caller.stopped():
+                self._call(wish.give_up)
+                raise RuntimeError("the call was given up while a codec ran")
+        if wish.error is not None:
+            try:
+                raise wish.error
+            finally:
+                # Its traceback holds this frame.
+                del wish
+        return wish.result
+
+    def _call(self, what: Callable[[], None]) -> None:
+        # On a closed loop it raises; whoever waits finds that out.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(what)
+
+    def _answer(self) -> None:
+        self._asked = False
+        while self._wanted:
+            self._wanted.popleft().start(self._loop)
+
+
+class _Wish:
+    """A coroutine to be run, and what became of it."""
+
+    __slots__ = ("_context", "_coroutine", "_task", "ended", "error", "result")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self._context = contextvars.copy_context()
+        self._task: asyncio.Task[Any] | None = None
+        self.ended = threading.Lock()
+        self.ended.acquire()
+        self.error: BaseException | None = None
+        self.result: Any = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the event loop's thread."""
+        if self._coroutine.cr_frame is None:
+            # Closed already, by whoever gave up.
+            return
         try:
-            return future.result(_LOOK)
-        except concurrent.futures.CancelledError:
-            raise asyncio.CancelledError from None
-        except TimeoutError:
-            # The codec's own, or a result that came just now.
-            if future.done():
-                return future.result()
-        if loop.is_closed():
-            coroutine.close()
-            raise RuntimeError("the event loop was closed while a codec ran on it")
-        if caller.stopped():
-            future.cancel()
-            raise RuntimeError("the call was given up while a codec ran")
+            task = asyncio.Task(self._coroutine, loop=loop, context=self._context, **_EAGER)
+        except BaseException as error:
+            # One that ends the loop, too.
+            self.error = error
+            self.ended.release()
+            raise
+        # Many coroutines of codecs never wait; each turn of the loop lets go of the GIL.
+        if task.done():
+            self._end(task)
+        else:
+            self._task = task
+            task.add_done_callback(self._end)
+
+    def give_up(self) -> None:
+        """On the event loop's thread."""
+        if self._task is None:
+            self._coroutine.close()
+        else:
+            self._task.cancel()
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self.error = asyncio.CancelledError()
+        else:
+            self.error = task.exception()
+            self.result = None if self.error is not None else task.result()
+        self.ended.release()
 
 
 def _name(codec: Any) -> str:

@@ -324,7 +324,7 @@ fn run(
     options: &Options,
 ) -> PyResult<Py<PyAny>> {
     let foreign = kind.foreign();
-    let caller = foreign.map(|_| Caller::here(py)).transpose()?;
+    let caller = foreign.map(|kind| Caller::here(py, kind == Foreign::Waits)).transpose()?;
     let completion = Arc::new(Completion::new(held, caller));
     let task = Task::new(batch, Arc::clone(&completion));
     let grain = grain_of(&task, options.threads);

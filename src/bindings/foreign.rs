@@ -25,9 +25,9 @@ pub struct ForeignStep {
 /// What Python codecs may ask of the call that they work for.
 #[pyclass(frozen, module = "zarrs._internal")]
 pub struct Caller {
-    /// The event loop that waits for the batch.
+    /// Where coroutines for it are left (`_python_steps.Inbox`); None where no codec has any.
     #[pyo3(get)]
-    event_loop: Py<PyAny>,
+    inbox: Option<Py<PyAny>>,
     /// The context of the call, to be copied.
     #[pyo3(get)]
     context: Py<PyAny>,
@@ -43,12 +43,16 @@ impl Caller {
 }
 
 impl Caller {
-    /// The caller as it is on this thread, which must run an event loop.
-    pub fn here(py: Python<'_>) -> PyResult<Py<Self>> {
-        let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
+    /// The caller as it is on this thread, which must run an event loop if one of its codecs `waits`.
+    pub fn here(py: Python<'_>, waits: bool) -> PyResult<Py<Self>> {
+        let inbox = || {
+            let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
+            let inbox = py.import(intern!(py, "zarrs._python_steps"))?.getattr(intern!(py, "Inbox"))?;
+            inbox.call1((event_loop,)).map(Bound::unbind)
+        };
+        let inbox = waits.then(inbox).transpose()?;
         let context = py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "copy_context"))?;
-        let (event_loop, context) = (event_loop.unbind(), context.unbind());
-        Py::new(py, Self { event_loop, context, given_up: AtomicBool::new(false) })
+        Py::new(py, Self { inbox, context: context.unbind(), given_up: AtomicBool::new(false) })
     }
 
     /// Makes codecs that wait give up.
@@ -98,7 +102,7 @@ impl ForeignStep {
             let call = || -> PyResult<Bound<'_, PyAny>> {
                 let caller = match completion.as_deref().and_then(|completion| completion.caller(py)) {
                     Some(caller) => caller,
-                    None => Caller::here(py)?,
+                    None => Caller::here(py, self.kind == Foreign::Waits)?,
                 };
                 let input = Py::new(py, OwnedBytes::new(copy))?;
                 self.steps.bind(py).call_method1(method, (input, caller))
