@@ -425,15 +425,10 @@ def test_errors_are_of_zarrs_class(oracle, kind, what, direction, shards) -> Non
         theirs = attempt()
     ours = attempt()
     if isinstance(theirs, Exception):
-        if (what, direction) == ("nothing", "decode"):
-            pytest.skip("no pipeline of zarr's agrees with another")
         assert type(ours) is type(theirs), (ours, theirs)
         if what == "raise":
             assert ours.args == ("no",)
             assert any("chunk c/0" in note for note in ours.__notes__)
-    elif (what, direction) == ("nothing", "decode"):
-        # zarr's batched pipeline takes the chunk for a missing one, the fused one fails.
-        assert isinstance(ours, TypeError)
     else:
         assert ours == theirs
 
@@ -449,6 +444,26 @@ def test_a_chunk_encoded_to_none_is_not_stored(chunks_in, shards) -> None:
     array[:] = DATA
     assert chunks_in(store) == {}
     assert (array[:] == 0).all()
+
+
+@pytest.mark.parametrize("chunks", [(4, 5), (12, 10)])
+@pytest.mark.parametrize("shards", [None, (12, 10)])
+@pytest.mark.parametrize("kind", [own.Faulty, own.AsyncFaulty])
+def test_a_chunk_decoded_to_none_counts_as_missing(chunks_in, chunks, shards, kind) -> None:
+    store = MemoryStore()
+    codec = kind({"decode": "nothing"})
+    array = create(store, compressors=codec, chunks=chunks, shards=shards, fill_value=7)
+    array[:] = DATA
+    for part in (np.s_[:], np.s_[2:9, 3], np.s_[5]):
+        assert (array[part] == 7).all()
+    # What is merged with it is merged with the fill value.
+    codec.options.clear()
+    array[:] = DATA
+    codec.options["decode"] = "nothing"
+    array[3, 3:5] = 1
+    codec.options.clear()
+    assert (array[3, 3:5] == 1).all()
+    assert array[0, 0] == 7
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (2, 5), (20,), (4, 5, 1)])

@@ -10,6 +10,7 @@ import asyncio
 import collections
 import contextlib
 import contextvars
+import inspect
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from zarrs._internal import Caller
 
     Given = tuple[Any, ArraySpec]
-    Native = Callable[..., tuple[Any, ...]]
+    Native = Callable[..., Any]
 
 # zarr's own that never wait for anything: before 3.2 they only have coroutines, which end at the first step.
 _STRAIGHT = frozenset({BytesCodec, TransposeCodec})
@@ -121,7 +122,7 @@ def places(codecs: Iterable[Any], chain: tuple[Any, ...]) -> Iterator[tuple[str,
     """Class and place ("Rust" or "Python") of each of `codecs`, which `chain` was made of, in encoding order."""
     python = [codec for step in chain[2] if step[0] == "python" for codec in step[1].codecs]
     for codec in codecs:
-        parts = (codec,)
+        parts: tuple[Any, ...] = (codec,)
         if python and type(codec) is _v2.V2Codec:
             parts = (*(codec.filters or ()), *filter(None, (codec.compressor,)))
         for part in parts:
@@ -167,7 +168,7 @@ class PythonSteps:
         return caller.context.copy().run(self._encode, data, caller)
 
     def decode(self, data: Any, caller: Caller) -> Any:
-        """The decoded form of `data`, as something with a buffer."""
+        """The decoded form of `data`, as something with a buffer; None where a codec makes nothing of it."""
         return caller.context.copy().run(self._decode, data, caller)
 
     def _encode(self, data: Any, caller: Caller) -> Any:
@@ -189,7 +190,7 @@ class PythonSteps:
         for _, decode, spec in reversed(self._calls):
             value = decode(value, spec, caller)
             if value is None:
-                raise TypeError("a codec decoded a chunk to None")
+                return None
         return _bytes_of(value) if self._head is None else _image_of(value, self._head)
 
 
@@ -415,7 +416,7 @@ class _Wish:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """On the event loop's thread."""
-        if self._coroutine.cr_frame is None:
+        if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CLOSED:
             # Closed already, by whoever gave up.
             return
         try:

@@ -119,15 +119,14 @@ fn raised(exception: PyErr) -> Error {
     Error::new(Kind::Foreign(Box::new(exception)), "raised by a Python codec")
 }
 
+/// None instead of a chunk.
 fn nothing() -> Error {
-    Error::new(Kind::Type, "a Python codec decoded to None")
+    Error::new(Kind::Dropped, "a Python codec gave None")
 }
 
 impl BytesToBytes for ForeignStep {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        self.call("encode", input, |bytes| {
-            append(bytes.ok_or_else(|| Error::new(Kind::Dropped, "a codec encoded the chunk to None"))?, out)
-        })
+        self.call("encode", input, |bytes| append(bytes.ok_or_else(nothing)?, out))
     }
 
     fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {

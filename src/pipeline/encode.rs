@@ -2,7 +2,7 @@
 
 use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::{Chain, Serializer};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Result, unless_dropped};
 use crate::memory::{CopyAxis, Image, View, is_empty, repeat};
 use crate::pipeline::Engine;
 use crate::pipeline::image::{Layout, Reader, Rows, unswapped};
@@ -77,7 +77,9 @@ impl Writer<'_> {
     ) -> Result<()> {
         let image = image.room(layout.len)?;
         if let Some(old) = old {
-            self.decode_old(chain, layout, old, image)?;
+            if !unless_dropped(self.decode_old(chain, layout, old, image))? {
+                repeat(image, &self.engine.fill);
+            }
         } else if !rows.axes.iter().any(|axes| covers(axes, &layout.shape)) {
             repeat(image, &self.engine.fill);
         }
@@ -160,11 +162,7 @@ impl Writer<'_> {
 
 /// Where the bytes are once a chain has run; a codec that gives nothing leaves the chunk out, as in zarr.
 fn stored(outcome: Result<()>) -> Result<Encoded> {
-    match outcome {
-        Ok(()) => Ok(Encoded::Out),
-        Err(Error { kind: Kind::Dropped, .. }) => Ok(Encoded::Empty),
-        Err(error) => Err(error),
-    }
+    Ok(if unless_dropped(outcome)? { Encoded::Out } else { Encoded::Empty })
 }
 
 /// The axes that select all of `shape` in natural order, on both sides.
