@@ -189,6 +189,8 @@ def check(array: zarr.Array[Any], expected: Any) -> None:
 def test_answers_and_stored_bytes_are_those_of_zarrs_own_pipeline(
     make_store, oracle, chunks_in, options
 ) -> None:
+    if options is CHAINS["shards_inside"] and not own.SYNC:
+        pytest.skip("zarr itself cannot write empty subchunks there")
     ours, theirs = make_store(), make_store()
     rust = _fallback.counters["rust"]
     expected = np.zeros_like(DATA)
@@ -268,6 +270,7 @@ def test_chunks_of_several_shapes_are_refused_and_one_shape_is_not() -> None:
             np.testing.assert_array_equal(array[:], DATA + 1)
 
 
+@pytest.mark.skipif(not hasattr(zarr.Array, "with_config"), reason="came with zarr 3.1.2")
 def test_the_chunks_configuration_reaches_the_codec() -> None:
     class Config(own.Invert):
         def _encode_sync(self, data: Any, spec: Any) -> Any:
@@ -284,13 +287,13 @@ def test_the_chunks_configuration_reaches_the_codec() -> None:
 def test_an_encoded_form_many_times_as_long_is_read() -> None:
     array = create(
         {},
-        shape=1 << 18,
-        chunks=1 << 18,
-        dtype="int8",
+        shape=1 << 17,
+        chunks=1 << 17,
+        dtype="int16",
         filters=own.Widen(),
-        serializer=BytesCodec(endian="little"),
+        compressors=[own.Invert(), ZstdCodec(level=-5)],
     )
-    values = np.random.default_rng(0).integers(-100, 100, 1 << 18, "int8")
+    values = np.random.default_rng(0).integers(-1 << 15, 1 << 15, 1 << 17, "int16")
     array[:] = values
     np.testing.assert_array_equal(array[:], values)
 
@@ -298,6 +301,7 @@ def test_an_encoded_form_many_times_as_long_is_read() -> None:
 # -- how codecs are called --------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not own.SYNC, reason="this zarr knows coroutines only")
 def test_a_codec_runs_on_the_pool_in_the_callers_context() -> None:
     array = create({}, compressors=own.Invert())
     own.word.set("mine")
@@ -421,6 +425,8 @@ def test_errors_are_of_zarrs_class(oracle, kind, what, direction, shards) -> Non
 
     if (what, direction, shards) == ("bytes", "encode", (12, 10)):
         pytest.skip("zarr's sharding codec trips over it where a store refuses it")
+    if (what, direction) == ("bytes", "decode") and not own.SYNC:
+        pytest.skip("an assertion of older releases")
     with oracle():
         theirs = attempt()
     ours = attempt()

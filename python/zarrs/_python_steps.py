@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numcodecs.blosc
 import numpy as np
 from numcodecs.compat import ensure_bytes, ensure_ndarray_like
+from zarr.abc import codec as zarr_codecs
 from zarr.abc.codec import (
     ArrayBytesCodecPartialDecodeMixin,
     ArrayBytesCodecPartialEncodeMixin,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 # zarr's own that never wait for anything: before 3.2 they only have coroutines, which end at the first step.
 _STRAIGHT = frozenset({BytesCodec, TransposeCodec})
+# Whether zarr itself knows synchronous methods; before, the name is a user's own affair.
+_SYNC = hasattr(zarr_codecs, "SupportsSyncCodec")
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 # Seconds between two looks at whether anybody still wants what an event loop was asked for.
 _LOOK = 0.05
@@ -317,7 +320,7 @@ def _call_of(codec: Any, direction: str) -> _Call:
     kind = type(codec)
     batch, single, sync = direction, f"_{direction}_single", f"_{direction}_sync"
     by_class = [_depth(kind, name) for name in (sync, single, batch)]
-    if by_class[0] <= min(by_class[1:]) and getattr(codec, "_sync_capable", True):
+    if _SYNC and by_class[0] <= min(by_class[1:]) and getattr(codec, "_sync_capable", True):
         return _Call(getattr(codec, sync), False)
     one = getattr(codec, single)
     if kind in _STRAIGHT:
