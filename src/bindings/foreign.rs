@@ -100,10 +100,8 @@ impl ForeignStep {
         let completion = WORKS_FOR.with_borrow(Clone::clone);
         let called = Python::try_attach(|py| {
             let call = || -> PyResult<Bound<'_, PyAny>> {
-                let caller = match completion.as_deref().and_then(|completion| completion.caller(py)) {
-                    Some(caller) => caller,
-                    None => Caller::here(py, self.kind == Foreign::Waits)?,
-                };
+                let caller = completion.as_deref().and_then(|completion| completion.caller(py));
+                let caller = caller.expect("invariant: units with Python codecs run in a scope with a caller");
                 let input = Py::new(py, OwnedBytes::new(copy))?;
                 self.steps.bind(py).call_method1(method, (input, caller))
             };
