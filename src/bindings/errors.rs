@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use crate::bindings::foreign::Raised;
 use crate::error::{Error, Kind};
 
 /// `zarrs.UnsupportedError`; neither a `NotImplementedError` (zarr swallows those) nor a `TypeError` (it hides bugs).
@@ -54,15 +55,15 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
             None => PyOSError::new_err(message),
         },
         Kind::Cancelled => imported("asyncio", "CancelledError"),
-        Kind::Foreign(exception) => match exception.downcast::<PyErr>() {
-            Ok(exception) => {
-                if note {
-                    // An exception class of somebody else may refuse it; then it goes without.
-                    let _ = exception.value(py).call_method1(intern!(py, "add_note"), (message,));
-                }
-                *exception
+        Kind::Foreign(raised) => {
+            let Some(exception) = raised.downcast::<Raised>().ok().and_then(|raised| raised.into_inner()) else {
+                return PyException::new_err(message);
+            };
+            if note {
+                // An exception class of somebody else may refuse it; then it goes without.
+                let _ = exception.value(py).call_method1(intern!(py, "add_note"), (message,));
             }
-            Err(_) => PyException::new_err(message),
-        },
+            exception
+        }
     }
 }

@@ -112,9 +112,30 @@ impl ForeignStep {
     }
 }
 
-/// An exception of Python code on its way through the engine.
+/// An exception of Python code on its way through the engine. Of several only one arrives: the others are let go by a
+/// thread that has no GIL, and must take it.
+pub struct Raised(Option<PyErr>);
+
+impl Raised {
+    /// The exception.
+    pub fn into_inner(mut self) -> Option<PyErr> {
+        self.0.take()
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        let mut left = self.0.take();
+        if left.is_some() {
+            Python::try_attach(|_| drop(left.take()));
+            // The interpreter is gone.
+            std::mem::forget(left);
+        }
+    }
+}
+
 fn raised(exception: PyErr) -> Error {
-    Error::new(Kind::Foreign(Box::new(exception)), "raised by a Python codec")
+    Error::new(Kind::Foreign(Box::new(Raised(Some(exception)))), "raised by a Python codec")
 }
 
 /// None instead of a chunk.
