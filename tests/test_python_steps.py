@@ -616,7 +616,7 @@ import atexit
 
 
 def test_a_closed_loop_is_an_error() -> None:
-    from zarrs._python_steps import Inbox
+    from zarrs._python_calls import Inbox
 
     loop = asyncio.new_event_loop()
     loop.close()

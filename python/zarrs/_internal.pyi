@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, final
 
-from zarrs._python_steps import Inbox
+from zarrs._python_calls import Inbox
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 __all__ = [

@@ -25,7 +25,7 @@ pub struct ForeignStep {
 /// What Python codecs may ask of the call that they work for.
 #[pyclass(frozen, module = "zarrs._internal")]
 pub struct Caller {
-    /// Where coroutines for it are left (`_python_steps.Inbox`); None where no codec has any.
+    /// Where coroutines for it are left (`_python_calls.Inbox`); None where no codec has any.
     #[pyo3(get)]
     inbox: Option<Py<PyAny>>,
     /// The context of the call, to be copied.
@@ -47,7 +47,7 @@ impl Caller {
     pub fn here(py: Python<'_>, waits: bool) -> PyResult<Py<Self>> {
         let inbox = || {
             let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
-            let inbox = py.import(intern!(py, "zarrs._python_steps"))?.getattr(intern!(py, "Inbox"))?;
+            let inbox = py.import(intern!(py, "zarrs._python_calls"))?.getattr(intern!(py, "Inbox"))?;
             inbox.call1((event_loop,)).map(Bound::unbind)
         };
         let inbox = waits.then(inbox).transpose()?;
