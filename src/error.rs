@@ -34,6 +34,8 @@ pub enum Kind {
     Io(io::Error),
     /// The call was cancelled before this unit started; never shown to a user.
     Cancelled,
+    /// A codec gave nothing for a chunk: it is not stored, or counts as missing; never shown to a user.
+    Dropped,
     /// An exception that Python code raised; it passes through whole (`bindings/` knows its type).
     Foreign(Box<dyn std::any::Any + Send + Sync>),
 }
@@ -75,6 +77,18 @@ impl Error {
     pub fn with_key(mut self, key: &str) -> Self {
         self.key.get_or_insert_with(|| key.to_owned());
         self
+    }
+}
+
+/// What there is of `outcome`; false where a codec gave nothing.
+///
+/// # Errors
+/// All but [`Kind::Dropped`].
+pub fn unless_dropped(outcome: Result<()>) -> Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(Error { kind: Kind::Dropped, .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

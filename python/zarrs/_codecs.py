@@ -24,7 +24,7 @@ from zarr.codecs._v2 import V2Codec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.codec_pipeline import codecs_from_list
 
-from zarrs import _filters
+from zarrs import _filters, _python_steps
 from zarrs._numcodecs import blosc_step, bytes_step, is_checksum, wrapped_step
 from zarrs.errors import UnsupportedError
 
@@ -78,43 +78,65 @@ def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
     Raises
     ------
     UnsupportedError
-        If one of them is not native.
+        If one of them can be neither a native step nor a Python step.
     """
     arrays, serializer, steps = split(codecs)
     if type(serializer) is V2Codec and not arrays and not steps:
-        return _v2_chain(serializer, spec)
-    orders, filters, dtype, spec = _array_codecs(arrays, spec)
-    endian = None
-    if type(serializer) is BytesCodec:
-        inner: tuple[Any, ...] = ("bytes",)
-        endian = _text(serializer.endian)
+        try:
+            return _v2_chain(serializer, spec)
+        except UnsupportedError:
+            return ChainSpec(_python_steps.v2_chain(serializer, spec, _v2_step), None)
+    specs = _python_steps.specs_of((*arrays, serializer, *steps), spec)
+    after = list(zip(steps, specs[len(arrays) + 1 :], strict=True))
+    sharded = type(serializer) is ShardingCodec
+    try:
+        orders, filters, dtype = _array_codecs(arrays, specs)
+        native = _serializer(serializer, specs[len(arrays)], dtype, filters)
+    except UnsupportedError:
+        if sharded:
+            raise
+        native = None
+    if native is not None:
+        inner, endian, filters = native
+        return ChainSpec((orders, inner, [*filters, *_python_steps.join([], after, _step)]), endian)
+    _python_steps.check_serializer(serializer)
+    leading = _python_steps.leading(arrays, _order)
+    python = list(zip((*arrays[leading:], serializer), specs[leading:], strict=False))
+    orders = [_order(codec) for codec in arrays[:leading]]
+    return ChainSpec((orders, ("bytes",), _python_steps.join(python, after, _step)), None)
+
+
+def _serializer(
+    codec: Any, spec: ArraySpec, dtype: np.dtype[Any], filters: list[tuple[Any, ...]]
+) -> tuple[tuple[Any, ...], str | None, list[tuple[Any, ...]]] | None:
+    """The array-to-bytes codec behind steps that leave elements of `dtype`: its own form, byte order, all such steps.
+
+    None if it is not native.
+    """
+    if type(codec) is BytesCodec:
+        endian = _text(codec.endian)
+        if not filters:
+            return ("bytes",), endian, []
+        # The image is what the first filter is given: in the data type's own byte order.
+        return ("bytes",), None, [*filters, *_filters.swap_step(dtype, endian)]
+    if type(codec) is ShardingCodec:
         if filters:
-            filters += _filters.swap_step(dtype, endian)
-            # The image is what the first filter is given: in the data type's own byte order.
-            endian = None
-    elif type(serializer) is ShardingCodec:
-        if filters:
-            raise UnsupportedError(
-                _name(serializer), "codecs that change numbers stand in front of it"
-            )
-        inner, endian = _sharding(serializer, spec)
-    elif pcodec := _filters.pcodec_step(serializer, dtype):
-        inner = ("bytes",)
-        filters.append(pcodec.spec)
-    else:
-        raise UnsupportedError(_name(serializer), "this array-to-bytes codec is not native")
-    return ChainSpec((orders, inner, [*filters, *(_step(codec) for codec in steps)]), endian)
+            raise UnsupportedError(_name(codec), "codecs that change numbers stand in front of it")
+        return (*_sharding(codec, spec), [])
+    if pcodec := _filters.pcodec_step(codec, dtype):
+        return ("bytes",), None, [*filters, pcodec.spec]
+    return None
 
 
 def _array_codecs(
-    codecs: tuple[Any, ...], spec: ArraySpec
-) -> tuple[list[list[int]], list[tuple[Any, ...]], np.dtype[Any], ArraySpec]:
-    """Transpositions, steps over flat elements, and data type and specification of what they leave."""
+    codecs: tuple[Any, ...], specs: list[ArraySpec]
+) -> tuple[list[list[int]], list[tuple[Any, ...]], np.dtype[Any]]:
+    """Transpositions, steps over flat elements, and the data type that they leave; each codec has its own of `specs`."""
     orders: list[list[int]] = []
     steps: list[tuple[Any, ...]] = []
-    dtype = spec.dtype.to_native_dtype()
+    dtype = specs[0].dtype.to_native_dtype()
     flattened = False
-    for codec in codecs:
+    for codec, spec in zip(codecs, specs, strict=False):
         if type(codec) is TransposeCodec:
             # All transpositions come first: they change places with steps that look at each element by itself.
             if flattened:
@@ -129,8 +151,7 @@ def _array_codecs(
             steps.append(step.spec)
             dtype = step.dtype
             flattened |= step.flattens
-        spec = codec.resolve_metadata(spec)
-    return orders, steps, dtype, spec
+    return orders, steps, dtype
 
 
 def _hashable(spec: ArraySpec, shape: tuple[int, ...]) -> ArraySpec:

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 class CompiledEngine:
     """The engine, and how NumPy's arrays relate to what it stores."""
 
-    __slots__ = ("_swaps", "dtype", "engine", "stored")
+    __slots__ = ("_swaps", "dtype", "engine", "seen", "stored")
 
-    def __init__(self, engine: _internal.Engine, dtype: Any, stored: Any) -> None:
+    def __init__(self, engine: _internal.Engine, dtype: Any, stored: Any, spec: ArraySpec) -> None:
         self.engine = engine
+        # What Python codecs are shown of a chunk beyond what every engine depends on.
+        self.seen = (spec.shape, spec.config) if engine.calls_python else None
         self.dtype = dtype
         self.stored = stored
         self._swaps: tuple[Any, Any] | None = None
@@ -65,7 +67,7 @@ class Engines:
         # Objects of the array's metadata: the same from call to call. They are held here, so their identity is theirs.
         key = (spec.dtype, spec.fill_value, spec.prototype, spec.config.order, len(spec.shape))
         last = self._last
-        if last is None or not all(map(_same, last[0], key)):
+        if last is None or not all(map(_same, last[0], key)) or _shows_more(last[1], spec):
             try:
                 made: CompiledEngine | UnsupportedError = _compile(self._codecs, spec)
             except UnsupportedError as error:
@@ -79,6 +81,12 @@ class Engines:
 
 def _same(a: object, b: object) -> bool:
     return a is b or (isinstance(a, tuple) and a == b)
+
+
+def _shows_more(made: CompiledEngine | UnsupportedError, spec: ArraySpec) -> bool:
+    """Whether `made` holds Python codecs that were prepared for other chunks than those of `spec`."""
+    seen = getattr(made, "seen", None)
+    return seen is not None and seen != (spec.shape, spec.config)
 
 
 def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> CompiledEngine:
@@ -106,7 +114,7 @@ def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> CompiledEngine:
         _data_types.emptiness(stored),
         _is_big_endian(stored),
     )
-    return CompiledEngine(engine, dtype, stored)
+    return CompiledEngine(engine, dtype, stored, spec)
 
 
 def _is_big_endian(dtype: np.dtype[Any]) -> bool:

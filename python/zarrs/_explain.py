@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 
-from zarrs import _config, _data_types, _near
+from zarrs import _config, _data_types, _near, _python_steps
 from zarrs._codecs import chain_of, evolve
 from zarrs._pipeline import ZarrsCodecPipeline
 from zarrs._stores import NativeStores
@@ -25,13 +25,15 @@ class Explanation:
     Attributes
     ----------
     native : bool
-        Whether reads and writes of plain NumPy arrays run in Rust.
+        Whether reads and writes of plain NumPy arrays run in Rust, but for the codecs that `steps` says run in Python.
     pipeline : str
         The class that zarr calls for this array.
     store : str
         The path to the store: "native files", "native memory", or how Python is asked for it, with its class.
     steps : tuple of (str, str)
-        For each codec, in encoding order, its class and where it runs.
+        For each codec, in encoding order, its class and where it runs: "Rust", "Python", or "zarr-python" for all of them.
+        Python codecs inside a shard follow the sharding codec; filters and compressor of format 2 stand for themselves
+        where one of them is a Python codec.
     reasons : tuple of str
         Why zarr-python's own pipeline takes over; empty if it does not.
     """
@@ -70,11 +72,10 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     try:
-        chain_of(evolve(pipeline.codecs, spec), spec)
-        where = "Rust"
+        codecs = evolve(pipeline.codecs, spec)
+        steps = tuple(_python_steps.places(codecs, chain_of(codecs, spec).chain))
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
-        where = "zarr-python"
     store = async_array.store_path.store
     handle = NativeStores().handle(store, _config.current())
     if handle is None:
@@ -84,8 +85,7 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     else:
         path = "native memory" if isinstance(handle, dict | tuple) else "native files"
     if reasons:
-        where = "zarr-python"
-    steps = tuple((type(codec).__name__, where) for codec in pipeline)
+        steps = tuple((type(codec).__name__, "zarr-python") for codec in pipeline)
     return Explanation(not reasons, name, path, steps, tuple(reasons))
 
 

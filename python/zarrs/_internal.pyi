@@ -1,12 +1,15 @@
 """The native module. Nothing here is public."""
 
+import contextvars
 import os
 from collections.abc import Callable
 from typing import Any, final
 
+from zarrs._python_calls import Inbox
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 __all__ = [
+    "Caller",
     "Engine",
     "LocalStore",
     "Options",
@@ -22,6 +25,16 @@ __all__ = [
 ]
 
 @final
+class Caller:
+    """What Python codecs may ask of the call that they work for."""
+
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def context(self) -> contextvars.Context: ...
+    def stopped(self) -> bool: ...
+
+@final
 class Engine:
     """What all chunks of an array have in common, ready to run."""
 
@@ -33,6 +46,8 @@ class Engine:
         same: tuple[Any, ...],
         big_endian: bool,
     ) -> Engine: ...
+    @property
+    def calls_python(self) -> bool: ...
 
 @final
 class LocalStore:

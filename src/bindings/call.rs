@@ -13,13 +13,16 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use crate::bindings::array::View;
 use crate::bindings::batch::{self, Expected};
 use crate::bindings::engine::PyEngine;
-use crate::bindings::errors::to_python;
+use crate::bindings::errors::{to_python, unsupported};
+use crate::bindings::foreign::Caller;
 use crate::bindings::owned::OwnedBytes;
 use crate::bindings::selection::Direction;
 use crate::bindings::store;
 use crate::bindings::work::{Batch, Completion, Task, Units};
+use crate::codec::bytes_to_bytes::Foreign;
 use crate::concurrency::{self, Job, Limits, Outcome, Work};
 use crate::memory::{Element, Shared, Swap};
+use crate::pipeline::Batch as Rows;
 use crate::pipeline::read::Read;
 use crate::pipeline::write::{Stored, Write};
 use crate::pipeline::{self, Engine};
@@ -31,6 +34,9 @@ const HOLDING: f64 = 60.0;
 const INLINE: f64 = 200.0;
 /// How long the calling thread helps the pool before it returns to its event loop.
 const HELP: Duration = Duration::from_micros(300);
+
+/// Chunks at a time where codecs wait for the event loop: zarr's own `async.concurrency`.
+pub const WAITING: usize = 10;
 
 /// Calls that go to the pool whatever their estimate, since the store was slow of late.
 static SLOW: AtomicU32 = AtomicU32::new(0);
@@ -110,6 +116,9 @@ impl Pending {
 
     /// Starts no new unit; running ones end.
     fn cancel(&self, py: Python<'_>) {
+        if let Some(caller) = self.completion.caller(py) {
+            caller.get().give_up();
+        }
         py.detach(|| self.job.cancel());
     }
 
@@ -120,6 +129,13 @@ impl Pending {
 }
 
 impl Kind {
+    fn foreign(&self) -> Option<Foreign> {
+        match self {
+            Self::Read(read) => read.engine().chain.foreign(),
+            Self::Write(write) => write.engine().chain.foreign(),
+        }
+    }
+
     fn result(&self, py: Python<'_>, outcome: Option<Outcome>) -> PyResult<Py<PyAny>> {
         let Some(outcome) = outcome else {
             return Err(PyRuntimeError::new_err("the batch has not ended, or its result was taken already"));
@@ -252,19 +268,23 @@ pub fn read(
     drop_axes: Vec<usize>,
     options: &Bound<'_, Options>,
 ) -> PyResult<Option<Py<PyAny>>> {
-    let engine = &engine.get().0;
+    let (whole, engine) = (engine, &engine.get().0);
     let options = options.get();
     let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
     let Some((batch, out_view)) = call.target(engine, out, swap)? else { return Ok(None) };
+    let foreign = engine.chain.foreign();
+    check_shapes(py, foreign, &batch)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(out.clone().unbind());
+    // So that its Python codecs are let go by a thread that may.
+    held.extend(foreign.map(|_| whole.clone().into_any().unbind()));
     let read = Arc::new(
         Read::new(Arc::clone(engine), batch, source, out_view, options.validate)
             .map_err(|error| to_python(py, error))?,
     );
     let estimate = read.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < read.len());
-    let batch = if estimate > INLINE && read.few_shards(options.threads) && !limited {
+    let batch = if (estimate > INLINE || foreign.is_some()) && read.few_shards(options.threads) && !limited {
         let shards = read.shards().map_err(|error| to_python(py, error))?;
         Batch::ReadShards(Arc::clone(&read), Units::new(shards, |shard| shard.plan.len()))
     } else {
@@ -289,19 +309,23 @@ pub fn write(
     drop_axes: Vec<usize>,
     options: &Bound<'_, Options>,
 ) -> PyResult<Py<PyAny>> {
-    let engine = &engine.get().0;
+    let (whole, engine) = (engine, &engine.get().0);
     let options = options.get();
     let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
     let (batch, value_view) = call.source(engine, value, swap)?;
+    let foreign = engine.chain.foreign();
+    check_shapes(py, foreign, &batch)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(value.clone().unbind());
+    // So that its Python codecs are let go by a thread that may.
+    held.extend(foreign.map(|_| whole.clone().into_any().unbind()));
     let write = Arc::new(
         Write::new(Arc::clone(engine), batch, source, value_view, options.validate)
             .map_err(|error| to_python(py, error))?,
     );
     let estimate = write.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < write.len());
-    let batch = if estimate > INLINE && write.few_shards(options.threads) && !limited {
+    let batch = if (estimate > INLINE || foreign.is_some()) && write.few_shards(options.threads) && !limited {
         let shards = write.shards().map_err(|error| to_python(py, error))?;
         Batch::WriteShards(Arc::clone(&write), Units::new(shards, |shard| shard.plan.len()))
     } else {
@@ -320,6 +344,14 @@ fn check_items(view: &View, item_size: usize) -> PyResult<()> {
     )))
 }
 
+/// Refuses a batch of several chunk shapes where Python codecs were prepared for one.
+pub fn check_shapes(py: Python<'_>, foreign: Option<Foreign>, batch: &Rows) -> PyResult<()> {
+    if foreign.is_some() && batch.specs.windows(2).any(|pair| pair[0].shape != pair[1].shape) {
+        return Err(unsupported(py, "batch", "its chunks differ in shape, and Python codecs are among their steps"));
+    }
+    Ok(())
+}
+
 fn run(
     py: Python<'_>,
     batch: Batch,
@@ -328,13 +360,15 @@ fn run(
     estimate: f64,
     options: &Options,
 ) -> PyResult<Py<PyAny>> {
-    let completion = Arc::new(Completion::new(held));
+    let foreign = kind.foreign();
+    let caller = foreign.map(|kind| Caller::here(py, kind == Foreign::Waits)).transpose()?;
+    let completion = Arc::new(Completion::new(held, caller));
     let task = Task::new(batch, Arc::clone(&completion));
     let grain = grain_of(&task, options.threads);
     // All synchronous callers share zarr's one loop: while another call is active, this thread is wanted there.
     let alone = concurrency::active() == 0;
     let slow = SLOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| calls.checked_sub(1)).is_ok();
-    if estimate < INLINE && alone && !slow {
+    if estimate < INLINE && alone && !slow && foreign.is_none() {
         let started = Instant::now();
         let outcome = if estimate < HOLDING {
             concurrency::run_inline(&task, grain)
@@ -352,12 +386,17 @@ fn run(
         return Err(PyRuntimeError::new_err("cannot read or write chunks: the interpreter is shutting down"));
     }
     let units = task.units();
-    let split =
-        concurrency::split(units, 1, options.threads, options.minimum, options.maximum.map(|maximum| maximum.max(1)));
-    let limits = Limits { threads: options.threads, participants: split.outer, grain };
+    // Waiting takes no CPU: as many at a time as zarr itself has.
+    let threads = if foreign == Some(Foreign::Waits) { options.threads.max(WAITING) } else { options.threads };
+    let split = concurrency::split(units, 1, threads, options.minimum, options.maximum.map(|maximum| maximum.max(1)));
+    let limits = Limits { threads, participants: split.outer, apart: foreign.is_some(), grain };
     let work: Arc<dyn Work> = Arc::new(task);
     let job = py.detach(|| {
-        if alone { concurrency::submit_and_help(work, limits, HELP) } else { concurrency::submit(work, limits) }
+        if alone && foreign.is_none() {
+            concurrency::submit_and_help(work, limits, HELP)
+        } else {
+            concurrency::submit(work, limits)
+        }
     });
     if completion.is_done() {
         return kind.result(py, completion.take_outcome());

@@ -1,7 +1,8 @@
 //! Codec specifications, as `python/zarrs/_codecs.py` writes them, to an engine.
 //!
 //! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)` or `("sharding", chunk shape, inner
-//! chain, index is big-endian, index steps, index at start, write order, index transpose orders)`; a step is its name and its parameters.
+//! chain, index is big-endian, index steps, index at start, write order, index transpose orders)`; a step is its name and its
+//! parameters, for "python" the object that holds the codecs.
 //! Steps that work on numbers are in `filters`.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::bindings::errors::to_python;
 use crate::bindings::filters;
+use crate::bindings::foreign::ForeignStep;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
 use crate::codec::bytes_to_bytes::BytesToBytes;
@@ -56,6 +58,12 @@ impl PyEngine {
         }
         let empty = EmptyRule::new(&fill, &same_of(same)?, big_endian);
         Ok(Self(Arc::new(Engine { chain: chain_of(chain)?, item_size, fill, empty })))
+    }
+
+    /// Whether a step is a Python codec.
+    #[getter]
+    fn calls_python(&self) -> bool {
+        self.0.chain.foreign().is_some()
     }
 }
 
@@ -174,6 +182,7 @@ fn step_of(spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesToBytes>> {
             let (_, start, prefix): (String, u32, Vec<u8>) = spec.extract()?;
             Arc::new(Checksum::new(JenkinsLookup3::new(start, prefix), Location::End))
         }
+        "python" => Arc::new(ForeignStep::new(&spec.get_item(1)?)?),
         _ => return filters::step_of(&name, spec),
     })
 }

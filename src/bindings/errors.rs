@@ -4,10 +4,12 @@ use pyo3::exceptions::{
     PyEOFError, PyException, PyIndexError, PyMemoryError, PyOSError, PyOverflowError, PyRuntimeError, PyTypeError,
     PyValueError,
 };
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
+use crate::bindings::foreign::Raised;
 use crate::error::{Error, Kind};
 
 /// `zarrs.UnsupportedError`; neither a `NotImplementedError` (zarr swallows those) nor a `TypeError` (it hides bugs).
@@ -31,6 +33,7 @@ pub fn unsupported(py: Python<'_>, what: &str, reason: &str) -> PyErr {
 /// The exception for `error`.
 pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     let message = error.to_string();
+    let note = error.key.is_some();
     let imported = |module: &str, class: &str| match py.import(module).and_then(|module| module.getattr(class)) {
         Ok(class) => match class.call1((message.as_str(),)) {
             Ok(exception) => PyErr::from_value(exception),
@@ -39,7 +42,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Err(error) => error,
     };
     match error.kind {
-        Kind::Value => PyValueError::new_err(message),
+        Kind::Value | Kind::Dropped => PyValueError::new_err(message),
         Kind::Type => PyTypeError::new_err(message),
         Kind::Overflow => PyOverflowError::new_err(message),
         Kind::Index => PyIndexError::new_err(message),
@@ -55,9 +58,15 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
             None => PyOSError::new_err(message),
         },
         Kind::Cancelled => imported("asyncio", "CancelledError"),
-        Kind::Foreign(exception) => match exception.downcast::<PyErr>() {
-            Ok(exception) => *exception,
-            Err(_) => PyException::new_err(message),
-        },
+        Kind::Foreign(raised) => {
+            let Some(exception) = raised.downcast::<Raised>().ok().and_then(|raised| raised.into_inner()) else {
+                return PyException::new_err(message);
+            };
+            if note {
+                // An exception class of somebody else may refuse it; then it goes without.
+                let _ = exception.value(py).call_method1(intern!(py, "add_note"), (message,));
+            }
+            exception
+        }
     }
 }

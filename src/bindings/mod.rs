@@ -7,6 +7,7 @@ mod call;
 mod engine;
 mod errors;
 mod filters;
+mod foreign;
 mod owned;
 mod remote;
 mod selection;
@@ -26,6 +27,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<owned::OwnedBytes>()?;
     module.add_class::<remote::RemoteRead>()?;
     module.add_class::<remote::RemoteWrite>()?;
+    module.add_class::<foreign::Caller>()?;
     module.add_function(wrap_pyfunction!(call::read, module)?)?;
     module.add_function(wrap_pyfunction!(call::write, module)?)?;
     module.add_function(wrap_pyfunction!(call::shutdown, module)?)?;

@@ -1,13 +1,28 @@
-//! Encoded bytes handed to Python without a copy.
+//! Bytes that cross the boundary without a copy: handed to Python, and seen in a Python object.
 
-#![allow(unsafe_code, reason = "fills a Py_buffer")]
+#![allow(unsafe_code, reason = "fills and reads a Py_buffer")]
 
 use std::cell::UnsafeCell;
 use std::ffi::c_int;
 
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+
+/// What `look` makes of the bytes of `object`, which must be in one piece.
+///
+/// # Errors
+/// What Python raises for an object without a buffer of bytes.
+pub fn with_bytes<R>(object: &Bound<'_, PyAny>, look: impl FnOnce(&[u8]) -> R) -> PyResult<R> {
+    let buffer = PyBuffer::<u8>::get(object)?;
+    let Some(bytes) = buffer.as_slice_ptr() else {
+        return Err(PyBufferError::new_err("the bytes of a codec's result do not lie in one piece"));
+    };
+    // SAFETY: the buffer keeps the bytes where they are until it is dropped, after `look`. A codec gives its result away;
+    // one that goes on writing it from another thread would find any mixture stored, as with zarr's own pipeline.
+    Ok(look(unsafe { bytes.as_ref() }))
+}
 
 /// Bytes that the engine made, exported through the buffer protocol: writable, as what a memory store holds.
 #[pyclass(frozen, module = "zarrs._internal")]

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::bindings::array::View;
-use crate::bindings::call::{Call, Options, SwapSpec, statuses};
+use crate::bindings::call::{Call, Options, SwapSpec, check_shapes, statuses};
 use crate::bindings::engine::PyEngine;
 use crate::bindings::errors::to_python;
 use crate::bindings::owned::OwnedBytes;
@@ -100,14 +100,15 @@ impl RemoteRead {
         max_gap: u64,
         max_bytes: u64,
     ) -> PyResult<Option<Self>> {
-        let engine = &engine.get().0;
+        let (whole, engine) = (engine, &engine.get().0);
         let options = options.get();
         let call = Call { items, path_type, store, spec, drop_axes: &drop_axes };
         let Some((batch, target)) = call.target(engine, out, swap)? else { return Ok(None) };
+        check_shapes(py, engine.chain.foreign(), &batch)?;
         let raise = |error| to_python(py, error);
         let read = Read::new(Arc::clone(engine), batch, Store::Memory(Vec::new()), target, options.validate);
         let (reading, first) = Reading::new(read.map_err(raise)?, Coalesce { max_gap, max_bytes }).map_err(raise)?;
-        let session = Session::new(reading, out.clone().unbind(), options.threads, options.maximum);
+        let session = Session::new(reading, out.clone().unbind(), whole, options.threads, options.maximum)?;
         Ok(Some(Self { session, first: Mutex::new(first) }))
     }
 
@@ -156,7 +157,8 @@ impl RemoteRead {
     }
 
     /// Starts nothing more.
-    fn stop(&self) {
+    fn stop(&self, py: Python<'_>) {
+        self.session.give_up(py);
         self.session.stop();
     }
 
@@ -193,7 +195,9 @@ impl RemoteRead {
 }
 
 fn start<J: Job>(py: Python<'_>, session: &Arc<Session<J>>, units: Vec<J::Unit>, estimate: f64, inline: f64) {
-    if estimate < HOLDING {
+    if session.calls_python() {
+        py.detach(|| session.push(units));
+    } else if estimate < HOLDING {
         session.run_here(units);
     } else if estimate < inline {
         py.detach(|| session.run_here(units));
@@ -267,14 +271,15 @@ impl RemoteWrite {
         drop_axes: Vec<usize>,
         options: &Bound<'_, Options>,
     ) -> PyResult<Self> {
-        let engine = &engine.get().0;
+        let (whole, engine) = (engine, &engine.get().0);
         let options = options.get();
         let call = Call { items, path_type, store, spec, drop_axes: &drop_axes };
         let (batch, source) = call.source(engine, value, swap)?;
+        check_shapes(py, engine.chain.foreign(), &batch)?;
         let write = Write::new(Arc::clone(engine), batch, Store::Memory(Vec::new()), source, options.validate)
             .map_err(|error| to_python(py, error))?;
         let job = Writing { write, encoded: Mutex::default() };
-        let session = Session::new(job, value.clone().unbind(), options.threads, options.maximum);
+        let session = Session::new(job, value.clone().unbind(), whole, options.threads, options.maximum)?;
         Ok(Self { session })
     }
 
@@ -344,7 +349,8 @@ impl RemoteWrite {
     }
 
     /// As for reads.
-    fn stop(&self) {
+    fn stop(&self, py: Python<'_>) {
+        self.session.give_up(py);
         self.session.stop();
     }
 

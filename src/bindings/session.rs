@@ -10,6 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::bindings::call::WAITING;
+use crate::bindings::engine::PyEngine;
+use crate::bindings::foreign::{Caller, Scope};
+use crate::bindings::work::Completion;
+use crate::codec::bytes_to_bytes::Foreign;
 use crate::concurrency::{self, Limits, Outcome, Work};
 use crate::error::Error;
 
@@ -46,6 +51,8 @@ pub struct Session<J: Job> {
     spent: Mutex<Vec<Box<dyn Any + Send>>>,
     /// The array that is filled or read: the units have its address.
     owner: Option<Py<PyAny>>,
+    /// What the units call of Python, and whose call that is.
+    foreign: Option<(Foreign, Arc<Completion>)>,
 }
 
 struct Queue<U> {
@@ -66,9 +73,28 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<J: Job> Session<J> {
-    /// A session without units, on the pool of `threads`, of which it uses `most` at a time; it keeps `owner` alive.
-    pub fn new(job: J, owner: Py<PyAny>, threads: usize, most: Option<usize>) -> Arc<Self> {
-        Arc::new(Self {
+    /// A session without units, on the pool of `threads`, of which it uses `most` at a time; it keeps `owner` alive, and
+    /// `engine` where its units call Python codecs.
+    ///
+    /// # Errors
+    /// What Python raises, for codecs that wait on a thread without an event loop.
+    pub fn new(
+        job: J,
+        owner: Py<PyAny>,
+        engine: &Bound<'_, PyEngine>,
+        threads: usize,
+        most: Option<usize>,
+    ) -> PyResult<Arc<Self>> {
+        let caller = |kind: Foreign| {
+            let caller = Caller::here(engine.py(), kind == Foreign::Waits)?;
+            let held = vec![engine.clone().into_any().unbind()];
+            Ok::<_, PyErr>((kind, Arc::new(Completion::new(held, Some(caller)))))
+        };
+        let foreign = engine.get().0.chain.foreign().map(caller).transpose()?;
+        // Waiting takes no CPU: as many at a time as zarr itself has.
+        let waits = foreign.as_ref().is_some_and(|(kind, _)| *kind == Foreign::Waits);
+        let threads = if waits { threads.max(WAITING) } else { threads };
+        Ok(Arc::new(Self {
             job,
             threads,
             drainers_most: most.unwrap_or(threads).clamp(1, threads.max(1)),
@@ -80,7 +106,8 @@ impl<J: Job> Session<J> {
             waker: Mutex::default(),
             spent: Mutex::default(),
             owner: Some(owner),
-        })
+            foreign,
+        }))
     }
 
     /// Whether nothing more is to be started: a unit failed, or the call was abandoned.
@@ -111,6 +138,18 @@ impl<J: Job> Session<J> {
     /// The failure, once.
     pub fn take_failure(&self) -> Option<Error> {
         locked(&self.failure).take().map(|(_, error)| error)
+    }
+
+    /// Whether units call Python codecs, which may need the event loop's thread.
+    pub fn calls_python(&self) -> bool {
+        self.foreign.is_some()
+    }
+
+    /// Makes Python codecs give up, for a call that nobody waits for any more.
+    pub fn give_up(&self, py: Python<'_>) {
+        if let Some(caller) = self.foreign.as_ref().and_then(|(_, completion)| completion.caller(py)) {
+            caller.get().give_up();
+        }
     }
 
     /// Starts no more units. Those that run end.
@@ -154,7 +193,8 @@ impl<J: Job> Session<J> {
             queue.drainers += more;
             more
         };
-        let limits = Limits { threads: self.threads, participants: 1, grain: 1 };
+        let apart = self.foreign.is_some();
+        let limits = Limits { threads: self.threads, participants: 1, apart, grain: 1 };
         for _ in 0..more {
             concurrency::submit(Arc::new(Drain(Arc::clone(self))), limits);
         }
@@ -176,6 +216,7 @@ impl<J: Job> Session<J> {
 
     fn run(&self, unit: J::Unit) {
         if !self.is_stopped() {
+            let _scope = self.foreign.as_ref().map(|(_, completion)| Scope::enter(completion));
             let outcome = catch_unwind(AssertUnwindSafe(|| self.job.run(&unit)));
             match outcome {
                 Ok(Ok(())) => {}
@@ -216,7 +257,7 @@ impl<J: Job> Session<J> {
 
 impl<J: Job> Drop for Session<J> {
     fn drop(&mut self) {
-        let mut left = Some((std::mem::take(&mut *locked(&self.spent)), self.owner.take()));
+        let mut left = Some((std::mem::take(&mut *locked(&self.spent)), self.owner.take(), self.foreign.take()));
         Python::try_attach(|_| drop(left.take()));
         // The interpreter is gone: its objects cannot be dropped any more.
         std::mem::forget(left);

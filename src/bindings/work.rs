@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::bindings::foreign::{Caller, Scope};
 use crate::concurrency::{Outcome, Work};
 use crate::error::Error;
 use crate::pipeline::read::{Read, ShardRead};
@@ -91,6 +92,7 @@ impl Work for Task {
     }
 
     fn run(&self, units: Range<usize>) -> Result<(), (usize, Error)> {
+        let _scope = self.completion.calls_python.then(|| Scope::enter(&self.completion));
         match &self.batch {
             Batch::Read(read) => read.chunks(units),
             Batch::ReadShards(read, shards) => {
@@ -114,6 +116,7 @@ impl Work for Task {
 #[derive(Default)]
 pub struct Completion {
     state: Mutex<State>,
+    calls_python: bool,
 }
 
 #[derive(Default)]
@@ -124,6 +127,8 @@ struct State {
     waker: Option<[Py<PyAny>; 3]>,
     /// Python objects whose memory the units use; let go by the last worker.
     held: Vec<Py<PyAny>>,
+    /// For Python codecs: whose call it is.
+    caller: Option<Py<Caller>>,
 }
 
 impl fmt::Debug for Completion {
@@ -133,9 +138,14 @@ impl fmt::Debug for Completion {
 }
 
 impl Completion {
-    /// A completion that holds `held` until the end.
-    pub fn new(held: Vec<Py<PyAny>>) -> Self {
-        Self { state: Mutex::new(State { held, ..State::default() }) }
+    /// A completion that holds `held` until the end; with a `caller` where Python codecs are called for it.
+    pub fn new(held: Vec<Py<PyAny>>, caller: Option<Py<Caller>>) -> Self {
+        Self { calls_python: caller.is_some(), state: Mutex::new(State { held, caller, ..State::default() }) }
+    }
+
+    /// Whose call it is, for Python codecs, as long as the batch has not ended.
+    pub fn caller(&self, py: Python<'_>) -> Option<Py<Caller>> {
+        self.state().caller.as_ref().map(|caller| caller.clone_ref(py))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -175,7 +185,7 @@ impl Completion {
             let mut state = self.state();
             state.outcome = Some(outcome);
             state.done = true;
-            (state.waker.take(), std::mem::take(&mut state.held))
+            (state.waker.take(), (state.caller.take(), std::mem::take(&mut state.held)))
         };
         // No lock is held from here on: attaching may wait for the GIL.
         let mut left = Some((waker, held));

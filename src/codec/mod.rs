@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::memory::{Place, Scratch};
 use array_to_array::transpose::Transpose;
 use array_to_bytes::sharding::Sharding;
-use bytes_to_bytes::{BytesToBytes, copy_exactly};
+use bytes_to_bytes::{BytesToBytes, Foreign, copy_exactly};
 
 /// Scratch slots of intermediate forms.
 const EVEN: usize = 1;
@@ -61,6 +61,15 @@ impl Chain {
     pub fn decoding_steps(&self) -> &[Arc<dyn BytesToBytes>] {
         let first = self.compressors.iter().position(|step| !step.decodes_to_itself());
         &self.compressors[first.unwrap_or(self.compressors.len())..]
+    }
+
+    /// What foreign steps there are, those of subchunks included.
+    pub fn foreign(&self) -> Option<Foreign> {
+        let inner = match &self.serializer {
+            Serializer::Bytes => None,
+            Serializer::Sharding(sharding) => sharding.inner.foreign(),
+        };
+        self.compressors.iter().map(|step| step.foreign()).fold(inner, Option::max)
     }
 
     /// Encoded length for `decoded` bytes when every step has a fixed size.
@@ -133,10 +142,10 @@ impl Chain {
         let mut size = decoded;
         let mut largest = decoded;
         for step in &self.compressors {
+            largest = largest.max(step.longest_encoded(size));
             size = step.encoded_size(size).unwrap_or(size);
-            largest = largest.max(size);
         }
-        largest.saturating_mul(2).saturating_add(1 << 16)
+        largest
     }
 
     /// Undoes the bytes-to-bytes steps into `place`, whose length is the decoded length.
@@ -169,7 +178,7 @@ impl Chain {
         validate: bool,
     ) -> Result<&'a [u8]> {
         let mut buffers = [Scratch::take(EVEN), Scratch::take(ODD)];
-        let (input, last) = self.undo_outer(encoded, &mut buffers, limit, validate)?;
+        let (input, last) = self.undo_outer(encoded, &mut buffers, self.bound(limit), validate)?;
         let Some(last) = last else { return Ok(encoded) };
         buffer.clear();
         match last.decode_view(input, validate) {

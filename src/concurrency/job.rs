@@ -45,6 +45,8 @@ pub struct Limits {
     pub threads: usize,
     /// Participants of this job at any time: the chunk concurrency.
     pub participants: usize,
+    /// Whether the job goes to a pool of its own kind: its units wait for something that may itself need the other pool.
+    pub apart: bool,
     /// Units per run at most; fewer where a participant's share is smaller.
     pub grain: usize,
 }
@@ -136,7 +138,9 @@ impl Shared {
                 }
                 if let Err(failure) = result {
                     self.stopped.store(true, Ordering::Release);
-                    keep_lowest(&mut locked(&self.failure), failure);
+                    // Dropped with no lock held: an error of somebody else may do anything then.
+                    let other = keep_lowest(&mut locked(&self.failure), failure);
+                    drop(other);
                 }
             }
             if leave() {
@@ -265,8 +269,7 @@ fn panicked(payload: Box<dyn Any + Send>) -> Error {
     Error::runtime(format!("panicked: {said}"))
 }
 
-fn keep_lowest(kept: &mut Option<(usize, Error)>, failure: (usize, Error)) {
-    if kept.as_ref().is_none_or(|(unit, _)| failure.0 < *unit) {
-        *kept = Some(failure);
-    }
+/// Keeps the lower one in `kept` and returns the other.
+fn keep_lowest(kept: &mut Option<(usize, Error)>, failure: (usize, Error)) -> Option<(usize, Error)> {
+    if kept.as_ref().is_none_or(|(unit, _)| failure.0 < *unit) { kept.replace(failure) } else { Some(failure) }
 }

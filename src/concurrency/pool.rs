@@ -25,6 +25,8 @@ pub(super) struct Process {
 #[derive(Default)]
 struct Crews {
     by_size: Vec<&'static Crew>,
+    /// Those of jobs that stay apart.
+    apart: Vec<&'static Crew>,
     closed: bool,
 }
 
@@ -67,13 +69,15 @@ impl Process {
         std::ptr::eq(PROCESS.load(Ordering::Acquire), self)
     }
 
-    fn crew(&self, size: usize) -> &'static Crew {
+    fn crew(&self, size: usize, apart: bool) -> &'static Crew {
         let mut crews = locked(&self.crews);
-        if let Some(crew) = crews.by_size.iter().find(|crew| crew.size() == size) {
+        let closed = crews.closed;
+        let same = if apart { &mut crews.apart } else { &mut crews.by_size };
+        if let Some(crew) = same.iter().find(|crew| crew.size() == size) {
             return crew;
         }
-        let crew: &'static Crew = Box::leak(Box::new(Crew::new(size, crews.closed)));
-        crews.by_size.push(crew);
+        let crew: &'static Crew = Box::leak(Box::new(Crew::new(size, closed)));
+        same.push(crew);
         crew
     }
 }
@@ -114,7 +118,7 @@ pub fn submit_and_help(work: Arc<dyn Work>, limits: Limits, budget: Duration) ->
 
 fn start(work: Arc<dyn Work>, limits: Limits, budget: Option<Duration>) -> Job {
     let process = current();
-    let crew = process.crew(limits.threads.max(1));
+    let crew = process.crew(limits.threads.max(1), limits.apart);
     let job = Job(Shared::new(process, crew, work, limits));
     if !job.0.unstarted() {
         job.0.finish();
@@ -168,7 +172,7 @@ pub fn shutdown_within(limit: Duration) -> bool {
     let crews = {
         let mut crews = locked(&process.crews);
         crews.closed = true;
-        crews.by_size.clone()
+        [crews.by_size.as_slice(), &crews.apart].concat()
     };
     let jobs = crews.iter().flat_map(|crew| crew.close()).map(Job).collect::<Vec<_>>();
     jobs.iter().for_each(Job::cancel);

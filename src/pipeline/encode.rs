@@ -2,7 +2,7 @@
 
 use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::{Chain, Serializer};
-use crate::error::Result;
+use crate::error::{Result, unless_dropped};
 use crate::memory::{CopyAxis, Image, View, is_empty, repeat};
 use crate::pipeline::Engine;
 use crate::pipeline::image::{Layout, Reader, Rows, unswapped};
@@ -55,16 +55,15 @@ impl Writer<'_> {
         }
         out.clear();
         match &chain.serializer {
-            Serializer::Bytes if chain.compressors.is_empty() => return Ok(Encoded::Image),
-            Serializer::Bytes => chain.compress(image, out)?,
+            Serializer::Bytes if chain.compressors.is_empty() => Ok(Encoded::Image),
+            Serializer::Bytes => stored(chain.compress(image, out)),
             Serializer::Sharding(sharding) => {
                 let Some(shard) = self.shard_of_image(sharding, &layout.stored_shape, image)? else {
                     return Ok(Encoded::Empty);
                 };
-                chain.compress(&shard, out)?;
+                stored(chain.compress(&shard, out))
             }
         }
-        Ok(Encoded::Out)
     }
 
     /// The chunk's new elements, packed in stored form, in `image`.
@@ -78,7 +77,9 @@ impl Writer<'_> {
     ) -> Result<()> {
         let image = image.room(layout.len)?;
         if let Some(old) = old {
-            self.decode_old(chain, layout, old, image)?;
+            if !unless_dropped(self.decode_old(chain, layout, old, image))? {
+                repeat(image, &self.engine.fill);
+            }
         } else if !rows.axes.iter().any(|axes| covers(axes, &layout.shape)) {
             repeat(image, &self.engine.fill);
         }
@@ -157,6 +158,11 @@ impl Writer<'_> {
             }
         })
     }
+}
+
+/// Where the bytes are once a chain has run; a codec that gives nothing leaves the chunk out, as in zarr.
+fn stored(outcome: Result<()>) -> Result<Encoded> {
+    Ok(if unless_dropped(outcome)? { Encoded::Out } else { Encoded::Empty })
 }
 
 /// The axes that select all of `shape` in natural order, on both sides.

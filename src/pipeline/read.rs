@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::codec::{Chain, Serializer};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unless_dropped};
 use crate::memory::{Image, Place, Scratch, Shared, repeat, swapped};
 use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
 use crate::pipeline::plan::ShardPlan;
@@ -47,6 +47,11 @@ impl Read {
     /// Number of chunks.
     pub fn len(&self) -> usize {
         self.batch.groups.len()
+    }
+
+    /// What the chunks have in common.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether there is nothing to read.
@@ -139,13 +144,13 @@ impl Read {
             return match lone {
                 Some(sharding) => shard::read(&reader, window, sharding, &layout.shape, rows),
                 None if chain.is_raw() => reader.read_raw(window, layout, rows),
-                None => reader.read_encoded(window, chain, layout, rows),
+                None => self.unless_missing(number, rows, reader.read_encoded(window, chain, layout, rows)),
             };
         }
         let mut buffer = Scratch::take(STORED);
         match self.store.get(number, key, hint(layout), &mut buffer)? {
             None => self.missing(number, rows),
-            Some(bytes) => reader.decode(bytes, chain, layout, rows),
+            Some(bytes) => self.unless_missing(number, rows, reader.decode(bytes, chain, layout, rows)),
         }
     }
 
@@ -159,9 +164,14 @@ impl Read {
         let (reader, layout, chain) = (self.reader(), self.layout(number), &self.engine.chain);
         let outcome = match stored {
             None => self.missing(number, rows),
-            Some(bytes) => reader.decode(bytes, chain, layout, rows),
+            Some(bytes) => self.unless_missing(number, rows, reader.decode(bytes, chain, layout, rows)),
         };
         outcome.map_err(|error| (number, self.explain(number, error)))
+    }
+
+    /// A chunk of which a codec makes nothing counts as missing, as in zarr.
+    fn unless_missing(&self, number: usize, rows: Rows<'_>, outcome: Result<()>) -> Result<()> {
+        if unless_dropped(outcome)? { Ok(()) } else { self.missing(number, rows) }
     }
 
     #[allow(clippy::unnecessary_wraps)]
@@ -233,8 +243,7 @@ impl Read {
         let Some(bytes) = self.store.get(number, key, hint(self.layout(number)), &mut stored)? else {
             return Ok(false);
         };
-        self.engine.chain.decompress_into(bytes, place, self.validate)?;
-        Ok(true)
+        unless_dropped(self.engine.chain.decompress_into(bytes, place, self.validate))
     }
 
     /// Whether the chunks are shards few enough that their subchunks should be the units.

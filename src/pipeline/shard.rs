@@ -2,7 +2,7 @@
 
 use crate::codec::array_to_bytes::sharding::{Extent, Index, Sharding};
 use crate::codec::bytes_to_bytes::wrong_length;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unless_dropped};
 use crate::memory::{CopyAxis, Image, Place, Scratch, Walk, repeat};
 use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
 use crate::pipeline::place::Placer;
@@ -99,11 +99,15 @@ fn read_line(reader: &Reader<'_>, shard: Shard<'_>, range: std::ops::Range<usize
     for number in range {
         let image = &mut room[(number - first) * plan.layout.len..][..plan.layout.len];
         let subchunk = plan.subchunk(number);
-        match plan.request(number, index) {
-            Some(extent) => decode_into(reader, window, sharding, extent, image.into()).map_err(|error| {
-                at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window)
-            })?,
-            None => repeat(image, &reader.engine.fill),
+        let present = match plan.request(number, index) {
+            Some(extent) => unless_dropped(decode_into(reader, window, sharding, extent, Place::from(&mut *image)))
+                .map_err(|error| {
+                    at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window)
+                })?,
+            None => false,
+        };
+        if !present {
+            repeat(image, &reader.engine.fill);
         }
     }
     let axes = plan.whole(first).expect("a line starts with a whole subchunk");
@@ -173,7 +177,12 @@ fn read_subchunk(reader: &Reader<'_>, shard: Shard<'_>, number: usize) -> Result
     } else {
         reader.read_encoded(part, &sharding.inner, &plan.layout, rows)
     };
-    outcome.map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window))
+    let present = unless_dropped(outcome)
+        .map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window))?;
+    if !present {
+        reader.fill(rows);
+    }
+    Ok(())
 }
 
 /// About how long it takes to decode and place one subchunk, in microseconds.

@@ -59,6 +59,11 @@ impl Write {
         self.batch.groups.len()
     }
 
+    /// What the chunks have in common.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.batch.groups.is_empty()

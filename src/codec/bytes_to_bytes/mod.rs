@@ -85,11 +85,31 @@ pub trait BytesToBytes: Send + Sync + Debug {
         None
     }
 
+    /// The most bytes that the encoded form of `decoded` bytes is believed to have.
+    fn longest_encoded(&self, decoded: usize) -> usize {
+        // No well-formed compressor makes data much larger, and a damaged chunk may not make us allocate.
+        decoded.saturating_mul(2).saturating_add(1 << 16)
+    }
+
+    /// For steps that are not ours: what they may need. `None` for native ones.
+    fn foreign(&self) -> Option<Foreign> {
+        None
+    }
+
     /// Encoded length for `decoded` bytes, for codecs whose encoded size is fixed (checksums). `None` for compressors.
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
         let _ = decoded;
         None
     }
+}
+
+/// Code of somebody else as a step: it may take any time, so it never runs on the thread of an event loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Foreign {
+    /// It is called.
+    Calls,
+    /// It also waits for the event loop of the call.
+    Waits,
 }
 
 /// The error of a chunk or subchunk that decodes to another length than its shape and data type need.

@@ -91,5 +91,5 @@ impl Drop for Leaves<'_> {
 }
 
 fn limits(threads: usize, participants: usize, grain: usize) -> Limits {
-    Limits { threads, participants, grain }
+    Limits { threads, participants, apart: false, grain }
 }

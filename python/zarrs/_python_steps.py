@@ -1,0 +1,283 @@
+"""Codecs that stay Python objects, as steps of a native chain: which calls they get, with what, and where these run.
+
+A run of neighbouring codecs is one step for the engine (``src/bindings/foreign.rs``), which hands it bytes on a thread of its
+pool. Knows nothing of chunk keys, stores and threads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numcodecs.blosc
+import numpy as np
+from numcodecs.compat import ensure_bytes, ensure_ndarray_like
+from zarr.abc.codec import (
+    ArrayBytesCodecPartialDecodeMixin,
+    ArrayBytesCodecPartialEncodeMixin,
+)
+from zarr.codecs import ShardingCodec, _v2
+
+from zarrs._python_calls import call_of
+from zarrs.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from zarr.core.array_spec import ArraySpec
+    from zarr.core.buffer import NDBuffer
+
+    from zarrs._internal import Caller
+
+    Given = tuple[Any, ArraySpec]
+    Native = Callable[..., Any]
+
+_BYTE = np.dtype("B")
+
+# -- chains ------------------------------------------------------------------------------------------------------------
+
+
+def specs_of(codecs: Iterable[Any], spec: ArraySpec) -> list[ArraySpec]:
+    """What zarr's batched pipeline gives each of `codecs` beside the data: the chunk as the codecs before it leave it."""
+    specs = []
+    for codec in codecs:
+        specs.append(spec)
+        spec = codec.resolve_metadata(spec)
+    return specs
+
+
+def leading(codecs: Sequence[Any], native: Native) -> int:
+    """How many of the first `codecs` `native` can express; from the next one on, order is kept by leaving all to Python."""
+    for number, codec in enumerate(codecs):
+        try:
+            native(codec)
+        except UnsupportedError:
+            return number
+    return len(codecs)
+
+
+def check_serializer(codec: Any) -> None:
+    """Refuses an array-to-bytes codec that zarr lets read and write the store itself."""
+    if isinstance(codec, ArrayBytesCodecPartialDecodeMixin | ArrayBytesCodecPartialEncodeMixin):
+        raise UnsupportedError(_name(codec), "it reads and writes parts of chunks by itself")
+
+
+def join(arrays: Sequence[Given], steps: Iterable[Given], native: Native) -> list[tuple[Any, ...]]:
+    """Steps for the engine: what `native` can express of `steps`, and runs of Python codecs between them.
+
+    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec.
+    """
+    made: list[tuple[Any, ...]] = []
+    head = arrays[0][1] if arrays else None
+    run = list(arrays)
+    for codec, spec in steps:
+        try:
+            step = native(codec)
+        except UnsupportedError:
+            run.append((codec, spec))
+            continue
+        if run:
+            made.append(("python", PythonSteps(run, head)))
+            run, head = [], None
+        made.append(step)
+    if run:
+        made.append(("python", PythonSteps(run, head)))
+    return made
+
+
+def v2_chain(codec: Any, spec: ArraySpec, native: Native) -> tuple[Any, ...]:
+    """The chain of a codec of format 2 with Python parts; its compressor is native where `native` can express it.
+
+    Filters leave elements of any size, which blosc takes for its own where its configuration names none.
+    """
+    compressor = codec.compressor
+    outer: list[tuple[Any, ...]] = []
+    guesses = type(compressor) is numcodecs.blosc.Blosc and not getattr(
+        compressor, "typesize", None
+    )
+    if codec.filters and compressor is not None and not guesses:
+        try:
+            outer = [native(compressor, _BYTE)]
+            compressor = None
+        except UnsupportedError:
+            pass
+    rank = len(spec.shape)
+    orders = [list(range(rank))[::-1]] if spec.config.order == "F" and rank > 1 else []
+    step = ("python", V2Steps(codec.filters or (), compressor, bool(outer), spec))
+    return (orders, ("bytes",), [step, *outer])
+
+
+def places(codecs: Iterable[Any], chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+    """Class and place ("Rust" or "Python") of each of `codecs`, which `chain` was made of, in encoding order."""
+    python = [codec for step in chain[2] if step[0] == "python" for codec in step[1].codecs]
+    for codec in codecs:
+        parts: tuple[Any, ...] = (codec,)
+        if python and type(codec) is _v2.V2Codec:
+            parts = (*(codec.filters or ()), *filter(None, (codec.compressor,)))
+        for part in parts:
+            here = any(part is other for other in python)
+            yield type(part).__name__, "Python" if here else "Rust"
+        if chain[1][0] == "sharding" and type(codec) is ShardingCodec:
+            yield from inner_places(chain[1][2])
+
+
+def inner_places(chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+    """Class and place of the Python codecs of a shard's inner `chain`."""
+    if chain[1][0] == "sharding":
+        yield from inner_places(chain[1][2])
+    for step in chain[2]:
+        if step[0] == "python":
+            yield from ((type(codec).__name__, "Python") for codec in step[1].codecs)
+
+
+# -- steps -------------------------------------------------------------------------------------------------------------
+
+
+class PythonSteps:
+    """Neighbouring codecs of format 3 as one step between bytes and bytes.
+
+    The engine sees `waits` (whether a codec needs the caller's event loop), `encode` and `decode`.
+    """
+
+    __slots__ = ("_calls", "_head", "_prototype", "codecs", "waits")
+
+    def __init__(self, run: Sequence[Given], head: ArraySpec | None) -> None:
+        if head is not None:
+            _check_elements(run[0][0], head)
+        self.codecs = tuple(codec for codec, _ in run)
+        self._head = head
+        self._prototype = run[0][1].prototype
+        self._calls = [
+            (call_of(codec, "encode"), call_of(codec, "decode"), spec) for codec, spec in run
+        ]
+        self.waits = any(encode.waits or decode.waits for encode, decode, _ in self._calls)
+
+    def encode(self, data: Any, caller: Caller) -> Any:
+        """The encoded form of `data`, as something with a buffer; None where a codec drops the chunk."""
+        return caller.context.copy().run(self._encode, data, caller)
+
+    def decode(self, data: Any, caller: Caller) -> Any:
+        """The decoded form of `data`, as something with a buffer; None where a codec makes nothing of it."""
+        return caller.context.copy().run(self._decode, data, caller)
+
+    def _encode(self, data: Any, caller: Caller) -> Any:
+        if self._head is None:
+            value: Any = self._prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
+        else:
+            value = self._prototype.nd_buffer.from_ndarray_like(_array_of(data, self._head))
+        for encode, _, spec in self._calls:
+            value = encode(value, spec, caller)
+            if value is None:
+                return None
+        if not hasattr(value, "as_numpy_array"):
+            # As a store refuses it.
+            raise TypeError(f"a codec must give a Buffer, got {type(value).__name__}")
+        return _bytes_of(value)
+
+    def _decode(self, data: Any, caller: Caller) -> Any:
+        value: Any = self._prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
+        for _, decode, spec in reversed(self._calls):
+            value = decode(value, spec, caller)
+            if value is None:
+                return None
+        return _bytes_of(value) if self._head is None else _image_of(value, self._head)
+
+
+class V2Steps:
+    """Filters of format 2, and the compressor unless that is native, as one step between bytes and bytes."""
+
+    __slots__ = ("_compressor", "_filters", "_native_outside", "_spec")
+
+    waits = False
+
+    def __init__(
+        self, filters: tuple[Any, ...], compressor: Any, native_outside: bool, spec: ArraySpec
+    ) -> None:
+        _check_elements(_v2.V2Codec(filters=filters, compressor=compressor), spec)
+        self._filters = filters
+        self._compressor = compressor
+        self._native_outside = native_outside
+        self._spec = spec
+
+    @property
+    def codecs(self) -> tuple[Any, ...]:
+        """The codecs, in encoding order."""
+        return (*self._filters, *(() if self._compressor is None else (self._compressor,)))
+
+    def encode(self, data: Any, caller: Caller) -> Any:
+        """As :meth:`PythonSteps.encode`."""
+        return caller.context.copy().run(self._encode, data)
+
+    def decode(self, data: Any, caller: Caller) -> Any:
+        """As :meth:`PythonSteps.decode`."""
+        return caller.context.copy().run(self._decode, data)
+
+    # Both follow zarr.codecs._v2.V2Codec, whose public methods of 3.1 are coroutines around threads.
+
+    def _encode(self, data: Any) -> Any:
+        spec = self._spec
+        if spec.config.order == "F":
+            chunk = np.frombuffer(data, dtype=spec.dtype.to_native_dtype())
+            chunk = chunk.reshape(spec.shape, order="F")
+        else:
+            chunk = _array_of(data, spec)
+        for codec in self._filters:
+            chunk = codec.encode(chunk)
+        if ensure_ndarray_like(chunk).dtype == object:
+            raise RuntimeError("cannot write object array without object codec")
+        if self._compressor:
+            chunk = self._compressor.encode(chunk)
+        return ensure_bytes(chunk)
+
+    def _decode(self, data: Any) -> Any:
+        check = getattr(_v2, "_check_pickle_allowed", None)
+        if check is not None:
+            check((self._compressor, *self._filters))
+        # A compressor of numcodecs hands bytes to the filters.
+        chunk: Any = bytes(data) if self._native_outside else np.frombuffer(data, dtype="B")
+        if self._compressor:
+            chunk = self._compressor.decode(chunk)
+        for codec in reversed(self._filters):
+            chunk = codec.decode(chunk)
+        chunk = ensure_ndarray_like(chunk)
+        dtype = self._spec.dtype.to_native_dtype()
+        try:
+            chunk = chunk.view(dtype)
+        except TypeError:
+            chunk = np.array(chunk).astype(dtype)
+        return chunk.reshape(-1, order="A").view("B")
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def _check_elements(codec: Any, spec: ArraySpec) -> None:
+    dtype = spec.dtype.to_native_dtype()
+    if dtype.hasobject or dtype.kind == "T":
+        raise UnsupportedError(_name(codec), f"elements of {dtype} have no fixed size")
+
+
+def _array_of(data: Any, spec: ArraySpec) -> Any:
+    return np.frombuffer(data, dtype=spec.dtype.to_native_dtype()).reshape(spec.shape)
+
+
+def _bytes_of(value: Any) -> Any:
+    return np.ascontiguousarray(value.as_numpy_array()).view("B")
+
+
+def _image_of(value: NDBuffer, spec: ArraySpec) -> Any:
+    """The elements of `value` in C order; zarr selects from and assigns with what a codec gives, so NumPy's rules hold."""
+    array = value.as_numpy_array()
+    shape = tuple(spec.shape)
+    if array.shape != shape:
+        if array.ndim < len(shape):
+            raise IndexError(f"a codec decoded a chunk of shape {shape} to shape {array.shape}")
+        if array.ndim > len(shape) or any(a < b for a, b in zip(array.shape, shape, strict=True)):
+            raise ValueError(f"a codec decoded a chunk of shape {shape} to shape {array.shape}")
+        array = array[tuple(map(slice, shape))]
+    array = np.ascontiguousarray(array, dtype=spec.dtype.to_native_dtype())
+    return array.reshape(-1).view("B")
+
+
+def _name(codec: Any) -> str:
+    kind = type(codec)
+    return f"codec {kind.__module__}.{kind.__qualname__}"
