@@ -24,6 +24,8 @@ pub enum Kind {
     BadGzip,
     /// `zlib.error`: a damaged deflate stream.
     Zlib,
+    /// `UnicodeDecodeError`: text that is not UTF-8; these are its bytes.
+    Utf8(Vec<u8>),
     /// `MemoryError`.
     Memory,
     /// `OSError` or the subclass that its number selects.

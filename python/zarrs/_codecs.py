@@ -21,12 +21,15 @@ from zarr.codecs import (
     GzipCodec,
     ShardingCodec,
     TransposeCodec,
+    VLenBytesCodec,
+    VLenUTF8Codec,
     ZstdCodec,
 )
 from zarr.codecs._v2 import V2Codec
 from zarr.core.array_spec import ArraySpec
 from zarr.core.codec_pipeline import codecs_from_list
 
+from zarrs import _text as _text_types
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -86,8 +89,12 @@ def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
         return _v2_chain(serializer, spec)
     orders = [_order(codec) for codec in arrays]
     if type(serializer) is BytesCodec:
+        _text_types.name_of(serializer, spec)
         inner: tuple[Any, ...] = ("bytes",)
         endian = _text(serializer.endian)
+    elif type(serializer) in (VLenUTF8Codec, VLenBytesCodec):
+        inner = (_text_types.name_of(serializer, spec),)
+        endian = None
     elif type(serializer) is ShardingCodec:
         for codec in arrays:
             spec = codec.resolve_metadata(spec)
@@ -156,15 +163,21 @@ def _blosc(cname: str, clevel: int, shuffle: int, blocksize: int, typesize: int)
 
 
 def _v2_chain(codec: Any, spec: ArraySpec) -> ChainSpec:
-    if codec.filters:
-        names = ", ".join(str(getattr(f, "codec_id", type(f).__name__)) for f in codec.filters)
+    filters = tuple(codec.filters or ())
+    text = _text_types.name_of(filters[0] if filters else None, spec)
+    if text is not None:
+        filters = filters[1:]
+    if filters:
+        names = ", ".join(str(getattr(f, "codec_id", type(f).__name__)) for f in filters)
         raise UnsupportedError(f"filters {names}", "filters of format 2 are not native")
     order = spec.config.order
     rank = len(spec.shape)
     # Order F is a transposition that reverses the dimensions.
     orders = [list(range(rank))[::-1]] if order == "F" and rank > 1 else []
     steps = [] if codec.compressor is None else [_v2_step(codec.compressor, spec)]
-    return ChainSpec((orders, ("bytes",), steps), None)
+    if text is not None:
+        steps = [_text_types.step_of_bytes(step, codec.compressor) for step in steps]
+    return ChainSpec((orders, (text or "bytes",), steps), None)
 
 
 def _v2_step(compressor: Any, spec: ArraySpec) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 
-from zarrs import _config, _data_types
+from zarrs import _config, _data_types, _text
 from zarrs._codecs import chain_of, evolve
 from zarrs._pipeline import ZarrsCodecPipeline
 from zarrs._stores import NativeStores
@@ -66,7 +66,8 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     reasons = []
     spec = _chunk_spec(async_array)
     try:
-        _data_types.check(spec.dtype.to_native_dtype())
+        if not _text.is_text(spec.dtype):
+            _data_types.check(spec.dtype.to_native_dtype())
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     try:

@@ -14,7 +14,7 @@ from zarr.core.codec_pipeline import codecs_from_list
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.storage._common import StorePath
 
-from zarrs import _config, _data_types, _fallback
+from zarrs import _config, _data_types, _fallback, _text
 from zarrs._codecs import evolve, split
 from zarrs._engine import Engines
 from zarrs._stores import NativeStores, tell_refused_direct_io
@@ -319,6 +319,8 @@ def _check_single_element(item: Item, array: np.ndarray[Any, Any], dtype: Any) -
         return
     selected = array[out_selection] if chunk_selection else array
     if not (is_complete and selected.shape == spec.shape):
+        if _text.is_text(spec.dtype):
+            _text.check_single_element()
         np.empty((), dtype)[()] = selected
 
 

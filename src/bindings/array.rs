@@ -112,7 +112,7 @@ impl View {
     }
 
     /// Visits the address of every element, in C order.
-    fn each(&self, visit: &mut impl FnMut(*const u8)) {
+    pub fn each(&self, visit: &mut impl FnMut(*const u8)) {
         fn walk(ptr: *const u8, shape: &[usize], strides: &[isize], visit: &mut impl FnMut(*const u8)) {
             let ([len, shape @ ..], [stride, strides @ ..]) = (shape, strides) else { return visit(ptr) };
             for i in 0..*len {

@@ -17,6 +17,7 @@ use crate::bindings::errors::to_python;
 use crate::bindings::owned::OwnedBytes;
 use crate::bindings::selection::Direction;
 use crate::bindings::store;
+use crate::bindings::text::{self, Target};
 use crate::bindings::work::{Batch, Completion, Task, Units};
 use crate::concurrency::{self, Job, Limits, Outcome, Work};
 use crate::memory::{Element, Shared, Swap};
@@ -93,7 +94,8 @@ pub struct Pending {
 }
 
 enum Kind {
-    Read(Arc<Read>),
+    /// Elements of variable length are in their target only when it was filled.
+    Read(Arc<Read>, Option<Target>),
     Write(Arc<Write>),
 }
 
@@ -128,10 +130,16 @@ impl Kind {
             _ => None,
         };
         match self {
-            Self::Read(read) => match failure {
-                Some(failure) => Err(failure),
-                None => statuses(py, read),
-            },
+            Self::Read(read, target) => {
+                if let Some(failure) = failure {
+                    return Err(failure);
+                }
+                if let Some(target) = target {
+                    // SAFETY: the batch has ended without an error, and `read` keeps what its references point to.
+                    unsafe { target.fill(py)? };
+                }
+                statuses(py, read)
+            }
             Self::Write(write) => {
                 // What was encoded before the failure is stored all the same: a call is atomic by key, not as a whole.
                 let changes = changes(py, write)?;
@@ -187,7 +195,6 @@ pub fn read(
     let engine = &engine.get().0;
     let options = options.get();
     let view = View::new(out)?;
-    check_items(&view, engine.item_size)?;
     if !view.writeable {
         return Err(PyValueError::new_err("assignment destination is read-only"));
     }
@@ -205,11 +212,12 @@ pub fn read(
     let batch = batch::read(items, &expected)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(out.clone().unbind());
-    let element = element_of(swap, engine.item_size)?;
-    // SAFETY: NumPy says that the elements are there, that they may be written (checked above) and that different ones
-    // share no byte (`may_overlap`); `held` keeps them until the last unit has ended, and no unit runs later. Not
-    // guaranteed: two chunks of a batch that zarr's indexers did not make may name one element, whose value is then open.
-    let out = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, true) };
+    let (out, target) = if let Some(text) = &engine.text {
+        let (references, target) = Target::new(out, &view, text.utf8)?;
+        (references, Some(target))
+    } else {
+        (destination(view, engine.item_size, swap)?, None)
+    };
     let read = Arc::new(
         Read::new(Arc::clone(engine), batch, source, out, options.validate).map_err(|error| to_python(py, error))?,
     );
@@ -221,7 +229,7 @@ pub fn read(
     } else {
         Batch::Read(Arc::clone(&read))
     };
-    run(py, batch, Kind::Read(read), held, estimate, options).map(Some)
+    run(py, batch, Kind::Read(read, target), held, estimate, options).map(Some)
 }
 
 /// Writes a batch from `value`: `(changes, error)`, or a `Pending` whose result is that.
@@ -243,7 +251,6 @@ pub fn write(
     let engine = &engine.get().0;
     let options = options.get();
     let view = View::new(value)?;
-    check_items(&view, engine.item_size)?;
     let expected = Expected {
         path_type,
         store: &store.get_item(0)?,
@@ -255,10 +262,11 @@ pub fn write(
     let batch = batch::read(items, &expected)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(value.clone().unbind());
-    let element = element_of(swap, engine.item_size)?;
-    // SAFETY: NumPy says that the elements are there, and `held` keeps them until the last unit has ended; no unit runs
-    // later. Not guaranteed: whoever changes the value while it is written may find any mixture stored.
-    let value = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, false) };
+    let value = if let Some(text) = &engine.text {
+        text::references(value, &view, text.utf8, &mut held)?
+    } else {
+        origin(view, engine.item_size, swap)?
+    };
     let write = Arc::new(
         Write::new(Arc::clone(engine), batch, source, value, options.validate).map_err(|error| to_python(py, error))?,
     );
@@ -271,6 +279,26 @@ pub fn write(
         Batch::Write(Arc::clone(&write))
     };
     run(py, batch, Kind::Write(write), held, estimate, options)
+}
+
+/// `out` as the engine sees it; the caller keeps the array until the batch has ended, and checked that it may be written
+/// and that different elements share no byte.
+fn destination(view: View, item_size: usize, swap: Option<SwapSpec>) -> PyResult<Shared> {
+    check_items(&view, item_size)?;
+    let element = element_of(swap, item_size)?;
+    // SAFETY: NumPy says that the elements are there; for the rest see above: `held` keeps them until the last unit has
+    // ended, and no unit runs later. Not guaranteed: two chunks of a batch that zarr's indexers did not make may name one
+    // element, whose value is then open.
+    Ok(unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, true) })
+}
+
+/// `value` as the engine sees it; the caller keeps the array until the batch has ended.
+fn origin(view: View, item_size: usize, swap: Option<SwapSpec>) -> PyResult<Shared> {
+    check_items(&view, item_size)?;
+    let element = element_of(swap, item_size)?;
+    // SAFETY: NumPy says that the elements are there, and `held` keeps them until the last unit has ended; no unit runs
+    // later. Not guaranteed: whoever changes the value while it is written may find any mixture stored.
+    Ok(unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, false) })
 }
 
 fn check_items(view: &View, item_size: usize) -> PyResult<()> {

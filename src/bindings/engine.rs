@@ -1,6 +1,6 @@
 //! Codec specifications, as `python/zarrs/_codecs.py` writes them, to an engine.
 //!
-//! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)` or `("sharding", chunk shape, inner
+//! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)`, `("vlen-utf8",)`, `("vlen-bytes",)` or `("sharding", chunk shape, inner
 //! chain, index is big-endian, index steps, index at start, write order, index transpose orders)`; a step is its name and its parameters.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::bindings::errors::to_python;
+use crate::bindings::text;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
 use crate::codec::bytes_to_bytes::BytesToBytes;
@@ -36,6 +37,9 @@ impl PyEngine {
         same: &Bound<'_, PyTuple>,
         big_endian: bool,
     ) -> PyResult<Self> {
+        if same.get_item(0)?.eq("text")? {
+            return Ok(Self(Arc::new(text::engine(chain_of(chain)?, fill.as_bytes(), same.get_item(1)?.extract()?))));
+        }
         let fill = fill.as_bytes().to_vec();
         if fill.len() != item_size {
             return Err(PyValueError::new_err(format!(
@@ -44,7 +48,7 @@ impl PyEngine {
             )));
         }
         let empty = EmptyRule::new(&fill, &same_of(same)?, big_endian);
-        Ok(Self(Arc::new(Engine { chain: chain_of(chain)?, item_size, fill, empty })))
+        Ok(Self(Arc::new(Engine { chain: chain_of(chain)?, item_size, fill, text: None, empty })))
     }
 }
 
@@ -82,6 +86,7 @@ fn chain_of(spec: &Bound<'_, PyTuple>) -> PyResult<Chain> {
     let name: String = serializer.get_item(0)?.extract()?;
     let serializer = match name.as_str() {
         "bytes" => Serializer::Bytes,
+        "vlen-utf8" | "vlen-bytes" => Serializer::Vlen(text::codec(name == "vlen-utf8")),
         "sharding" => Serializer::Sharding(Box::new(sharding_of(&serializer)?)),
         _ => return Err(PyValueError::new_err(format!("no serializer is called {name:?}"))),
     };

@@ -9,6 +9,7 @@ mod errors;
 mod owned;
 mod selection;
 mod store;
+mod text;
 mod work;
 
 use pyo3::prelude::*;

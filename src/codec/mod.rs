@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::memory::{Place, Scratch};
 use array_to_array::transpose::Transpose;
 use array_to_bytes::sharding::Sharding;
+use array_to_bytes::vlen::Vlen;
 use bytes_to_bytes::{BytesToBytes, copy_exactly};
 
 /// Scratch slots of intermediate forms.
@@ -26,6 +27,8 @@ pub enum Serializer {
     Bytes,
     /// Subchunks and their index.
     Sharding(Box<Sharding>),
+    /// Elements of variable length, which images hold as references.
+    Vlen(Vlen),
 }
 
 /// The steps of one chunk, in encoding order.
@@ -59,7 +62,7 @@ impl Chain {
     pub fn encoded_size(&self, decoded: usize) -> Option<usize> {
         match self.serializer {
             Serializer::Bytes => self.compressors.iter().try_fold(decoded, |size, step| step.encoded_size(size)),
-            Serializer::Sharding(_) => None,
+            Serializer::Sharding(_) | Serializer::Vlen(_) => None,
         }
     }
 
@@ -135,7 +138,7 @@ impl Chain {
         copy_exactly(input, place)
     }
 
-    /// Undoes the bytes-to-bytes steps where the decoded length is not known (shards under compressors): `encoded` itself
+    /// Undoes the bytes-to-bytes steps where the decoded length is not known (text, shards under compressors): `encoded` itself
     /// where there is nothing to undo, else bytes in `buffer`. `limit` bounds the decoded length.
     ///
     /// # Errors

@@ -100,9 +100,8 @@ fn read_line(reader: &Reader<'_>, shard: Shard<'_>, range: std::ops::Range<usize
         let image = &mut room[(number - first) * plan.layout.len..][..plan.layout.len];
         let subchunk = plan.subchunk(number);
         match plan.request(number, index) {
-            Some(extent) => decode_into(reader, window, sharding, extent, image.into()).map_err(|error| {
-                at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window)
-            })?,
+            Some(extent) => decode_into(reader, window, sharding, extent, image.into())
+                .map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine), subchunk, extent, window))?,
             None => repeat(image, &reader.engine.fill),
         }
     }
@@ -173,7 +172,7 @@ fn read_subchunk(reader: &Reader<'_>, shard: Shard<'_>, number: usize) -> Result
     } else {
         reader.read_encoded(part, &sharding.inner, &plan.layout, rows)
     };
-    outcome.map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window))
+    outcome.map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine), subchunk, extent, window))
 }
 
 fn at_subchunk(error: Error, subchunk: usize, extent: Extent, window: Window<'_>) -> Error {

@@ -1,3 +1,4 @@
 //! Array-to-bytes codecs that are more than a copy. The bytes codec is: the engine swaps while it scatters.
 
 pub mod sharding;
+pub mod vlen;
