@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # A codec that numcodecs brings; zarr warns when it is made, not here.
 BZ2 = {"name": "numcodecs.bz2", "configuration": {"level": 1}}
 DATA = np.arange(1, 121, dtype="int32").reshape(12, 10)
-TEXT = np.array([[f"word {row} {column}" for column in range(10)] for row in range(12)])
 
 
 class OtherNDBuffer(cpu.NDBuffer):
@@ -60,19 +59,16 @@ class Case(NamedTuple):
 CASES: dict[str, Case] = {
     "codec": Case("BZ2", {"compressors": BZ2}),
     "codec_in_shards": Case("BZ2", {"compressors": BZ2, "shards": (12, 10)}),
-    "text": Case("data type", {"dtype": str}, TEXT),
     "v2_filter": Case(
         "filters", {"zarr_format": 2, "filters": [numcodecs.Delta(dtype="int32")], "dtype": "int32"}
     ),
     "v2_compressor": Case("lzma", {"zarr_format": 2, "compressors": numcodecs.LZMA()}),
-    "v2_text": Case("data type", {"zarr_format": 2, "dtype": str}, TEXT),
     "wrapper": Case("WrapperStore", {}, store=lambda: WrapperStore(MemoryStore())),
     "logging": Case("LoggingStore", {}, store=lambda: LoggingStore(MemoryStore())),
 }
 # These codecs are outside the specification, and zarr says so.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3"),
-    pytest.mark.filterwarnings("ignore:The codec `vlen-utf8` is currently not part"),
     pytest.mark.filterwarnings("ignore:The data type"),
     pytest.mark.filterwarnings("ignore:.*BytesCodec.*endian"),
 ]

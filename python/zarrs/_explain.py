@@ -66,7 +66,9 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     reasons = []
     spec = _chunk_spec(async_array)
     try:
-        if not _text.is_text(spec.dtype):
+        if _text.is_text(spec.dtype):
+            _text.check_fill(spec.fill_value, spec.dtype)
+        else:
             _data_types.check(spec.dtype.to_native_dtype())
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")

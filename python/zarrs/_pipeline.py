@@ -267,7 +267,7 @@ class ZarrsCodecPipeline(CodecPipeline):
             except _data_types.Unlike:
                 array = array.astype(engine.dtype)
                 swap = engine.swap_to(array.dtype)
-            if array.shape != () and len(batch) == 1:
+            if len(batch) == 1 and (array.shape != () or engine.dtype.kind == "O"):
                 _check_single_element(batch[0], array, engine.dtype)
             result = internal.write(
                 engine.engine,
@@ -318,9 +318,9 @@ def _check_single_element(item: Item, array: np.ndarray[Any, Any], dtype: Any) -
     ):
         return
     selected = array[out_selection] if chunk_selection else array
-    if not (is_complete and selected.shape == spec.shape):
+    if not (is_complete and array.shape != () and selected.shape == spec.shape):
         if _text.is_text(spec.dtype):
-            _text.check_single_element()
+            _text.refuse_single_element()
         np.empty((), dtype)[()] = selected
 
 

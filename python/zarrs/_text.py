@@ -47,7 +47,8 @@ def name_of(codec: Any, spec: ArraySpec) -> str | None:
 def refuse(spec: ArraySpec) -> None:
     """Raises UnsupportedError: this data type and the codecs do not go together."""
     raise UnsupportedError(
-        f"data type {spec.dtype.to_native_dtype()}", "its elements have no fixed size, and its codecs are for others"
+        f"data type {spec.dtype.to_native_dtype()}",
+        "its elements have no fixed size, and its codecs are for others",
     )
 
 
@@ -80,11 +81,17 @@ def fill_of(fill_value: Any, data_type: Any) -> bytes:
     return fill
 
 
+def check_fill(fill_value: Any, data_type: Any) -> None:
+    """Raises what `fill_of` raises; None stands for the data type's own fill value."""
+    if fill_value is not None:
+        fill_of(fill_value, data_type)
+
+
 def emptiness(data_type: Any) -> tuple[str, bool]:
     """How the engine compares elements with the fill value: as text, or as bytes."""
     return ("text", type(data_type) is VariableLengthUTF8)
 
 
-def check_single_element() -> None:
-    """Raises UnsupportedError: NumPy takes an array for an object, or for what `str` makes of it."""
+def refuse_single_element() -> None:
+    """Raises UnsupportedError: as one element NumPy takes an array, of no dimension too, for an object or for its `str`."""
     raise UnsupportedError("value", "an array is assigned to one element of variable length")
