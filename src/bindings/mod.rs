@@ -9,6 +9,7 @@ mod errors;
 mod owned;
 mod selection;
 mod store;
+mod strings;
 mod text;
 mod work;
 

@@ -1,19 +1,18 @@
-//! Text and bytes of variable length between NumPy and the engine's references: arrays of Python objects, and NumPy's
-//! `StringDType` through its C functions. Leaves out which data types and codecs belong together (`_text.py`).
-#![allow(unsafe_code, reason = "Python objects and packed strings are known by address only")]
+//! Text and bytes of variable length between NumPy and the engine's references: values, and arrays to be filled; those of
+//! Python objects in here, those of `StringDType` in `strings.rs`. Leaves out which data types and codecs belong together
+//! (`_text.py`).
+#![allow(unsafe_code, reason = "Python objects are known by address only, and references are vouched for")]
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::c_char;
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyCapsule;
 
 use crate::bindings::array::View;
 use crate::bindings::errors::{to_python, unsupported};
+use crate::bindings::strings::{Packing, Strings};
 use crate::codec::Chain;
 use crate::codec::array_to_bytes::vlen::Vlen;
 use crate::memory::{EmptyRule, REFERENCE, Reference, References, Referrer, Shared, Vouched};
@@ -124,12 +123,11 @@ impl Target {
                 },
             };
             last = Some((text, object.clone_ref(py)));
-            let place = element.cast_mut().cast::<*mut ffi::PyObject>();
             // SAFETY: an element of an array of objects, which holds an object or nothing; it is replaced before the old
             // one goes, whose end may run any code.
             unsafe {
-                let old = place.read_unaligned();
-                place.write_unaligned(object.into_ptr());
+                let old = element.cast::<*mut ffi::PyObject>().read_unaligned();
+                element.cast_mut().cast::<*mut ffi::PyObject>().write_unaligned(object.into_ptr());
                 ffi::Py_XDECREF(old);
             }
         });
@@ -141,9 +139,10 @@ fn object_of(py: Python<'_>, text: &[u8], utf8: bool) -> PyResult<Py<PyAny>> {
     let (start, len) = (text.as_ptr().cast::<c_char>(), text.len() as ffi::Py_ssize_t);
     // SAFETY: `len` bytes, of which Python makes a new object or an error.
     unsafe {
-        let made = match utf8 {
-            true => ffi::PyUnicode_FromStringAndSize(start, len),
-            false => ffi::PyBytes_FromStringAndSize(start, len),
+        let made = if utf8 {
+            ffi::PyUnicode_FromStringAndSize(start, len)
+        } else {
+            ffi::PyBytes_FromStringAndSize(start, len)
         };
         Bound::from_owned_ptr_or_err(py, made).map(Bound::unbind)
     }
@@ -260,131 +259,3 @@ fn check_kind(view: &View) -> PyResult<()> {
 const PACKED: usize = 2 * size_of::<usize>();
 /// Bytes of one object's address.
 const OBJECT: usize = size_of::<usize>();
-
-/// The functions of NumPy's C interface that handle packed strings (`numpy/__multiarray_api.h`; their places in the table
-/// are part of its binary interface since 2.0).
-#[derive(Clone, Copy)]
-struct StringApi {
-    load: unsafe extern "C" fn(*mut c_void, *const c_void, *mut Unpacked) -> c_int,
-    pack: unsafe extern "C" fn(*mut c_void, *mut c_void, *const c_char, usize) -> c_int,
-    acquire: unsafe extern "C" fn(*mut ffi::PyObject) -> *mut c_void,
-    release: unsafe extern "C" fn(*mut c_void),
-}
-
-/// NumPy's `npy_static_string`.
-#[repr(C)]
-struct Unpacked {
-    size: usize,
-    start: *const c_char,
-}
-
-const FEATURE_VERSION: usize = 211;
-const LOAD: usize = 313;
-const PACK: usize = 314;
-const ACQUIRE: usize = 316;
-const RELEASE: usize = 318;
-/// NumPy 2.0 in the numbers of its C interface.
-const WITH_STRINGS: c_uint = 0x12;
-
-impl StringApi {
-    fn get(py: Python<'_>) -> PyResult<Self> {
-        static API: PyOnceLock<StringApi> = PyOnceLock::new();
-        API.get_or_try_init(py, || {
-            let module = py.import("numpy._core._multiarray_umath")?;
-            let capsule = module.getattr(intern!(py, "_ARRAY_API"))?.cast_into::<PyCapsule>()?;
-            let table = capsule.pointer_checked(None)?.cast::<*const c_void>().as_ptr();
-            // SAFETY: the table has all places of the interface's version, which is asked for first; each function has
-            // the type that NumPy's header declares. The module is never unloaded.
-            unsafe {
-                let version: unsafe extern "C" fn() -> c_uint = std::mem::transmute(*table.add(FEATURE_VERSION));
-                if version() < WITH_STRINGS {
-                    return Err(PyTypeError::new_err("this NumPy has no strings of variable length"));
-                }
-                Ok(Self {
-                    load: std::mem::transmute::<*const c_void, _>(*table.add(LOAD)),
-                    pack: std::mem::transmute::<*const c_void, _>(*table.add(PACK)),
-                    acquire: std::mem::transmute::<*const c_void, _>(*table.add(ACQUIRE)),
-                    release: std::mem::transmute::<*const c_void, _>(*table.add(RELEASE)),
-                })
-            }
-        })
-        .copied()
-    }
-}
-
-/// The strings of one array, locked: until this is dropped no Python code may run on this thread.
-struct Strings {
-    api: StringApi,
-    allocator: *mut c_void,
-    /// Keeps the allocator.
-    _data_type: Py<PyAny>,
-}
-
-impl Strings {
-    /// Locks the strings of `array`, whose data type is `StringDType`.
-    fn of(array: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let api = StringApi::get(array.py())?;
-        let data_type = array.getattr(intern!(array.py(), "dtype"))?;
-        // SAFETY: the data type of an array of kind T is an instance of StringDType.
-        let allocator = unsafe { (api.acquire)(data_type.as_ptr()) };
-        Ok(Self { api, allocator, _data_type: data_type.unbind() })
-    }
-
-    /// The string at `element`; `None` if it is missing (or damaged, which NumPy tells in its own way).
-    ///
-    /// # Safety
-    /// An element of the array; the result is used while these strings are locked.
-    unsafe fn load(&self, element: *const u8) -> Option<&[u8]> {
-        let mut text = Unpacked { size: 0, start: std::ptr::null() };
-        // SAFETY: as the caller vouches.
-        let loaded = unsafe { (self.api.load)(self.allocator, element.cast(), &raw mut text) };
-        if loaded != 0 {
-            return None;
-        }
-        if text.size == 0 {
-            return Some(&[]);
-        }
-        // SAFETY: NumPy's answer, valid while the allocator is locked.
-        Some(unsafe { std::slice::from_raw_parts(text.start.cast(), text.size) })
-    }
-}
-
-impl Drop for Strings {
-    fn drop(&mut self) {
-        // SAFETY: acquired by `of`, on this thread.
-        unsafe { (self.api.release)(self.allocator) };
-    }
-}
-
-/// The packing of all references into an array of strings.
-struct Packing<'a> {
-    view: &'a View,
-    references: &'a References,
-    strings: &'a Strings,
-}
-
-// SAFETY: it runs on the thread that made it, without the GIL: NumPy's functions for packed strings need none, and both
-// the array and its data type are held by the caller.
-unsafe impl Send for Packing<'_> {}
-
-impl Packing<'_> {
-    /// Packs them; false if NumPy ran out of memory.
-    ///
-    /// # Safety
-    /// As for [`Target::fill`].
-    unsafe fn run(&self) -> bool {
-        let (mut at, mut packed) = (0, true);
-        let Strings { api, allocator, .. } = self.strings;
-        self.view.each(&mut |element| {
-            // SAFETY: the batch has ended; see the caller.
-            if let Some(text) = unsafe { self.references.get(at) } {
-                // SAFETY: an element of the array that the allocator belongs to; NumPy copies the bytes.
-                let outcome =
-                    unsafe { (api.pack)(*allocator, element.cast_mut().cast(), text.as_ptr().cast(), text.len()) };
-                packed &= outcome == 0;
-            }
-            at += 1;
-        });
-        packed
-    }
-}
