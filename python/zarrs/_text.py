@@ -48,7 +48,7 @@ def refuse(spec: ArraySpec) -> None:
     """Raises UnsupportedError: this data type and the codecs do not go together."""
     raise UnsupportedError(
         f"data type {spec.dtype.to_native_dtype()}",
-        "its elements have no fixed size, and its codecs are for others",
+        "its elements have no fixed size",
     )
 
 

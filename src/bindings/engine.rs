@@ -37,8 +37,14 @@ impl PyEngine {
         same: &Bound<'_, PyTuple>,
         big_endian: bool,
     ) -> PyResult<Self> {
-        if same.get_item(0)?.eq("text")? {
-            return Ok(Self(Arc::new(text::engine(chain_of(chain)?, fill.as_bytes(), same.get_item(1)?.extract()?))));
+        let chain = chain_of(chain)?;
+        let is_text = same.get_item(0)?.eq("text")?;
+        // References are addresses: they must neither be made of stored bytes nor be stored.
+        if is_text != chain.gives_references() {
+            return Err(PyValueError::new_err("codecs of variable length are for elements of variable length"));
+        }
+        if is_text {
+            return Ok(Self(Arc::new(text::engine(chain, fill.as_bytes(), same.get_item(1)?.extract()?))));
         }
         let fill = fill.as_bytes().to_vec();
         if fill.len() != item_size {
@@ -48,7 +54,7 @@ impl PyEngine {
             )));
         }
         let empty = EmptyRule::new(&fill, &same_of(same)?, big_endian);
-        Ok(Self(Arc::new(Engine { chain: chain_of(chain)?, item_size, fill, text: None, empty })))
+        Ok(Self(Arc::new(Engine { chain, item_size, fill, text: None, empty })))
     }
 }
 

@@ -53,6 +53,15 @@ impl Chain {
         }
     }
 
+    /// Whether decoded chunks are images of references.
+    pub fn gives_references(&self) -> bool {
+        match &self.serializer {
+            Serializer::Bytes => false,
+            Serializer::Sharding(sharding) => sharding.inner.gives_references(),
+            Serializer::Vlen(_) => true,
+        }
+    }
+
     /// Whether stored bytes are the elements themselves, so that parts may be read at computed places.
     pub fn is_raw(&self) -> bool {
         matches!(self.serializer, Serializer::Bytes) && self.compressors.is_empty()

@@ -15,7 +15,7 @@ const TEXT: usize = 4;
 /// The most that text may measure, in bytes: stored text has no declared length, so damaged bytes could ask for anything.
 /// Far above what real text needs: `images` bytes of references allow for 64 times as much.
 pub fn limit(stored: usize, images: usize) -> usize {
-    stored.saturating_mul(4096).saturating_add(images.saturating_mul(64)).saturating_add(1 << 30)
+    stored.saturating_mul(4096).saturating_add(images.saturating_mul(64)).saturating_add(1 << 28)
 }
 
 /// Decodes the stored `bytes` of a chunk and places references to what `rows` select.
