@@ -121,7 +121,14 @@ LAYOUTS: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
+# Old releases write transposed text in the wrong order (zarr-python#3558), read no part of a nested shard and encode no
+# shard under a compressor.
+KNOWN_BUGS = ("transposed", "nested", "shard_in_gzip") if Version("3.4") > ZARR else ()
+
+
 def create(store: Any, kind: str, layout: str, **more: Any) -> zarr.Array[Any]:
+    if layout in KNOWN_BUGS:
+        pytest.skip("this release of zarr is no oracle")
     options = {"shape": SHAPE, "dtype": dtype_of(kind), **LAYOUTS[layout](kind), **more}
     return zarr.create_array(store, **options)
 
@@ -169,7 +176,7 @@ def test_what_is_stored_is_what_zarr_stores(
     if layout in ("gzip_crc32c", "shard_in_gzip", "v2_gzip_f"):
         # Deflate of two libraries; and the header of gzip has a time in it.
         assert stored.keys() == expected.keys()
-    elif ZARR >= Version("3.4") or layout not in ("transposed", "nested", "sharded"):
+    else:
         assert stored == expected
     for store in (ours, theirs):
         same(zarr.open_array(store, mode="r")[...], read)
