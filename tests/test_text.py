@@ -5,6 +5,8 @@ zarr's own pipeline says what is stored, what is read and what is refused; NumPy
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,12 +31,13 @@ from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import cpu, default_buffer_prototype
 from zarr.core.dtype import VariableLengthBytes, VariableLengthUTF8
 from zarr.core.sync import sync
-from zarr.storage import MemoryStore, StorePath
+from zarr.storage import LocalStore, MemoryStore, StorePath
 
 import zarrs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from zarr.abc.store import Store
 
@@ -482,6 +485,27 @@ def test_text_read_in_many_threads_is_right(kind: str) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for the peak as POSIX tells it")
+def test_a_part_of_every_chunk_keeps_no_whole_chunk_in_memory(tmp_path: Path) -> None:
+    array = create(LocalStore(tmp_path), "text", "zstd", shape=(10_000,), chunks=(500,))
+    array[:] = "x" * 20_000
+    script = f"""
+import resource, zarr
+zarr.config.set({{"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "codec_pipeline.strict": True}})
+array = zarr.open_array({str(tmp_path)!r}, mode="r")
+array[0:1]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert [len(one) for one in array[::500]] == [20_000] * 20
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stderr
+    unit = 1 if sys.platform == "darwin" else 1024
+    # 200 MB of text are decoded, ten at a time by each thread.
+    assert int(ended.stdout) * unit < 100e6
 
 
 # Damaged chunks

@@ -2,6 +2,7 @@
 //! Python objects (`text.rs`).
 #![allow(unsafe_code, reason = "packed strings are known by address only")]
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use pyo3::exceptions::PyTypeError;
@@ -18,6 +19,7 @@ use crate::memory::References;
 pub struct Strings {
     api: StringApi,
     allocator: *mut c_void,
+    locked: Cell<bool>,
     /// Keeps the allocator.
     _data_type: Py<PyAny>,
 }
@@ -29,7 +31,7 @@ impl Strings {
         let data_type = array.getattr(intern!(array.py(), "dtype"))?;
         // SAFETY: the data type of an array of kind T is an instance of StringDType.
         let allocator = unsafe { (api.acquire)(data_type.as_ptr()) };
-        Ok(Self { api, allocator, _data_type: data_type.unbind() })
+        Ok(Self { api, allocator, locked: Cell::new(true), _data_type: data_type.unbind() })
     }
 
     /// The string at `element`; `None` if it is missing (or damaged, which NumPy tells in its own way).
@@ -51,10 +53,18 @@ impl Strings {
     }
 }
 
+impl Strings {
+    fn unlock(&self) {
+        if self.locked.replace(false) {
+            // SAFETY: acquired by `of`, on this thread.
+            unsafe { (self.api.release)(self.allocator) };
+        }
+    }
+}
+
 impl Drop for Strings {
     fn drop(&mut self) {
-        // SAFETY: acquired by `of`, on this thread.
-        unsafe { (self.api.release)(self.allocator) };
+        self.unlock();
     }
 }
 
@@ -73,7 +83,7 @@ pub struct Packing<'a> {
 unsafe impl Send for Packing<'_> {}
 
 impl Packing<'_> {
-    /// Packs them; false if NumPy ran out of memory.
+    /// Packs them and unlocks the strings; false if NumPy ran out of memory.
     ///
     /// # Safety
     /// Nobody writes the references any more, and all that they point to is still there; the view is of the array that the
@@ -91,6 +101,8 @@ impl Packing<'_> {
             }
             at += 1;
         });
+        // Before anybody waits for the GIL: whoever has it may wait for these strings.
+        self.strings.unlock();
         packed
     }
 }

@@ -95,7 +95,6 @@ impl Target {
         // SAFETY: as the caller vouches. NumPy's own loops pack strings without the GIL too.
         let pack = move || unsafe { packing.run() };
         let packed = if view.len() < DETACHED_FROM { pack() } else { py.detach(pack) };
-        drop(strings);
         if packed { Ok(()) } else { Err(PyMemoryError::new_err("NumPy cannot allocate the strings")) }
     }
 
