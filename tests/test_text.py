@@ -218,10 +218,10 @@ def test_every_selection_reads_and_writes_what_numpy_says(
     oracle: Oracle, chunks_in: ChunksIn, kind: str, layout: str, ndim: int, form: tuple[str, Any]
 ) -> None:
     how, selection = form
-    if ndim == 0 and kind == "bytes":
-        pytest.skip("zarr writes no bytes to an array without dimensions")
     store, other = MemoryStore(), MemoryStore()
     values = words(SHAPES[ndim], kind)
+    if ndim == 0 and values.dtype == object:
+        pytest.skip("zarr writes no object to an array without dimensions")
     options = {"shape": SHAPES[ndim], "dtype": dtype_of(kind), **layout_options(layout, ndim)}
     with oracle():
         zarr.create_array(store, **options)[...] = values
@@ -232,7 +232,7 @@ def test_every_selection_reads_and_writes_what_numpy_says(
     same(selector(array, how)[selection], expected)
 
     new = words(expected.shape, kind, seed=2)
-    if kind == "bytes" and new.shape == ():
+    if new.dtype == object and new.shape == ():
         # NumPy puts the array itself into one element of an array of objects, and numcodecs refuses it.
         with zarr.config.set({"codec_pipeline.strict": False}), pytest.raises(TypeError):
             selector(array, how)[selection] = new

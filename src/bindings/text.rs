@@ -104,15 +104,17 @@ impl Target {
         let mut at = 0;
         let mut failure = None;
         // The object made last: missing chunks have the same fill value throughout, as in zarr-python.
-        let mut last: Option<(&[u8], Py<PyAny>)> = None;
+        // The array holds it.
+        let mut last: Option<(&[u8], *mut ffi::PyObject)> = None;
         view.each(&mut |element| {
             // SAFETY: the batch has ended; see the caller.
             let text = unsafe { self.references.get(at) };
             at += 1;
             let Some(text) = text.filter(|_| failure.is_none()) else { return };
-            let known = last.as_ref().filter(|(before, _)| std::ptr::eq(*before, text));
+            let known = last.filter(|(before, _)| std::ptr::eq(*before, text));
             let object = match known {
-                Some((_, object)) => object.clone_ref(py),
+                // SAFETY: the array has held it since the element before.
+                Some((_, object)) => unsafe { Bound::from_borrowed_ptr(py, object) }.unbind(),
                 None => match object_of(py, text, self.utf8) {
                     Ok(object) => object,
                     Err(error) => {
@@ -121,13 +123,17 @@ impl Target {
                     }
                 },
             };
-            last = Some((text, object.clone_ref(py)));
+            last = Some((text, object.as_ptr()));
             // SAFETY: an element of an array of objects, which holds an object or nothing; it is replaced before the old
             // one goes, whose end may run any code.
             unsafe {
                 let old = element.cast::<*mut ffi::PyObject>().read_unaligned();
                 element.cast_mut().cast::<*mut ffi::PyObject>().write_unaligned(object.into_ptr());
-                ffi::Py_XDECREF(old);
+                if !old.is_null() {
+                    ffi::Py_DECREF(old);
+                    // Any code: it may have emptied the array.
+                    last = None;
+                }
             }
         });
         failure.map_or(Ok(()), Err)
@@ -228,18 +234,20 @@ unsafe fn refer_to_object(
         let owner = if utf8 {
             // Not the form that Python would keep inside the user's object.
             let encoded = ffi::PyUnicode_AsUTF8String(object);
-            Bound::from_owned_ptr_or_err(py, encoded)
-                .map_err(|_| unsupported(py, "value", "an element cannot be encoded as UTF-8"))?
+            let owner = Bound::from_owned_ptr_or_err(py, encoded)
+                .map_err(|_| unsupported(py, "value", "an element cannot be encoded as UTF-8"))?;
+            Some(owner)
         } else {
-            Bound::from_borrowed_ptr(py, object)
+            None
         };
-        let (start, len) = (ffi::PyBytes_AsString(owner.as_ptr()), ffi::PyBytes_Size(owner.as_ptr()));
+        let bytes = owner.as_ref().map_or(object, Bound::as_ptr);
+        let (start, len) = (ffi::PyBytes_AsString(bytes), ffi::PyBytes_Size(bytes));
         let text = std::slice::from_raw_parts(start.cast::<u8>(), len as usize);
         if text.len() < KEPT_FROM {
             return referrer.copy(text).map_err(|error| to_python(py, error));
         }
         referrer.refer(text);
-        held.push(owner.unbind());
+        held.push(owner.unwrap_or_else(|| Bound::from_borrowed_ptr(py, object)).unbind());
         Ok(())
     }
 }

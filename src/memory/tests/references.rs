@@ -64,10 +64,10 @@ fn a_view_keeps_its_references_and_only_touched_ones_lead_anywhere() {
 fn an_image_is_empty_when_all_texts_equal_the_fill_value() {
     let (fill, same, longer) = (b"fill".to_vec(), b"fill".to_vec(), b"filled".to_vec());
     let rule = EmptyRule::text(&fill, vouched());
-    let full = |reference| image_of(&[Reference::to(&fill), Reference::to(&same), reference]);
-    assert!(is_empty(&full(Reference::to(&longer[..4])), &rule));
-    assert!(!is_empty(&full(Reference::to(&longer)), &rule));
-    assert!(!is_empty(&full(Reference::to(&longer[..0])), &rule));
+    let image = |reference| image_of(&[Reference::to(&fill), Reference::to(&same), reference]);
+    assert!(is_empty(&image(Reference::to(&longer[..4])), &rule));
+    assert!(!is_empty(&image(Reference::to(&longer)), &rule));
+    assert!(!is_empty(&image(Reference::to(&longer[..0])), &rule));
     let nothing = EmptyRule::text(b"", vouched());
     assert!(is_empty(&image_of(&[Reference::to(b""), Reference::to(&longer[6..])]), &nothing));
     assert!(!is_empty(&image_of(&[Reference::ABSENT]), &nothing), "None is stored, and equals nothing");
