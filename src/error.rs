@@ -28,6 +28,8 @@ pub enum Kind {
     Zlib,
     /// `lzma.LZMAError`: a damaged xz or LZMA stream, or options that liblzma refuses.
     Lzma,
+    /// `UnicodeDecodeError`: text that is not UTF-8; these are its bytes.
+    Utf8(Vec<u8>),
     /// `MemoryError`.
     Memory,
     /// `OSError` or the subclass that its number selects.

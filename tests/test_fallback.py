@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 # numcodecs takes a size below one for none at all; the engine leaves such a configuration to it.
 ODD = {"name": "numcodecs.shuffle", "configuration": {"elementsize": 0.5}}
 DATA = np.arange(1, 121, dtype="int32").reshape(12, 10)
-TEXT = np.array([[f"word {row} {column}" for column in range(10)] for row in range(12)])
 
 
 class OtherNDBuffer(cpu.NDBuffer):
@@ -105,13 +104,10 @@ CASES: dict[str, Case] = {
             "compressors": None,
         },
     ),
-    "text": Case("data type", {"dtype": str}, TEXT),
-    "v2_text": Case("data type", {"zarr_format": 2, "dtype": str}, TEXT),
 }
 # These codecs are outside the specification, and zarr says so.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3"),
-    pytest.mark.filterwarnings("ignore:The codec `vlen-utf8` is currently not part"),
     pytest.mark.filterwarnings("ignore:The data type"),
     pytest.mark.filterwarnings("ignore:.*BytesCodec.*endian"),
 ]

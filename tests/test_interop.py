@@ -37,10 +37,19 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Object at"),
 ]
 
-NATIVE = {"bytes", "transpose", "sharding_indexed", "zstd", "gzip", "blosc", "crc32c"}
+NATIVE = {
+    "bytes",
+    "vlen-utf8",
+    "vlen-bytes",
+    "transpose",
+    "sharding_indexed",
+    "zstd",
+    "gzip",
+    "blosc",
+    "crc32c",
+}
 NATIVE |= {"numcodecs.pcodec", "numcodecs.bitround", "numcodecs.fixedscaleoffset"}
-NATIVE_V2 = {None, "zstd", "gzip", "zlib", "blosc", "pcodec"}
-WITHOUT_FIXED_SIZE = {"string", "variable_length_bytes", "|O"}
+NATIVE_V2 = {None, "vlen-utf8", "vlen-bytes", "zstd", "gzip", "zlib", "blosc", "pcodec"}
 # 10,000 × 1,000 numbers of which nearly none is stored: a part is enough.
 LARGE = {"zarrs/hierarchy.zarr/a/foo", "zarrs/hierarchy.zarr/a/baz"}
 
@@ -51,24 +60,21 @@ def documents() -> list[Path]:
     return [path for path in found if json.loads(path.read_text()).get("node_type") != "group"]
 
 
-def names_of(document: Path) -> tuple[Any, set[Any]]:
-    """Data type and codecs as the metadata names them, those within shards included."""
+def names_of(document: Path) -> set[Any]:
+    """Codecs as the metadata names them, those within shards included."""
     metadata = json.loads(document.read_text())
     if metadata["zarr_format"] == 2:
         compressor = (metadata["compressor"] or {}).get("id")
-        return metadata["dtype"], {compressor, *(one["id"] for one in metadata["filters"] or [])}
-    data_type = metadata["data_type"]
+        return {compressor, *(one["id"] for one in metadata["filters"] or [])}
     codecs = list(metadata["codecs"])
     for codec in codecs:
         codecs += codec.get("configuration", {}).get("codecs", [])
-    name = data_type if isinstance(data_type, str) else data_type["name"]
-    return name, {codec["name"] for codec in codecs}
+    return {codec["name"] for codec in codecs}
 
 
 def is_native(document: Path) -> bool:
-    data_type, codecs = names_of(document)
     known = NATIVE_V2 if document.name == ".zarray" else NATIVE
-    return codecs <= known and data_type not in WITHOUT_FIXED_SIZE
+    return names_of(document) <= known
 
 
 def open_array(document: Path) -> zarr.Array:

@@ -18,6 +18,8 @@ from zarr.codecs import (
     GzipCodec,
     ShardingCodec,
     TransposeCodec,
+    VLenBytesCodec,
+    VLenUTF8Codec,
     ZstdCodec,
 )
 from zarr.codecs._v2 import V2Codec
@@ -25,6 +27,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.codec_pipeline import codecs_from_list
 
 from zarrs import _filters, _python_steps
+from zarrs import _text as _text_types
 from zarrs._numcodecs import blosc_step, bytes_step, is_checksum, wrapped_step
 from zarrs.errors import UnsupportedError
 
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 # Older releases of numcodecs know no typesize; zarr then compresses bytes of size one.
 _BLOSC_HAS_TYPESIZE = Version(numcodecs.__version__) >= Version("0.16.0")
+# Array-to-bytes codecs of which the data type says whether they fit.
+_OF_ELEMENTS = (BytesCodec, VLenUTF8Codec, VLenBytesCodec)
 _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 
@@ -113,6 +118,9 @@ def _serializer(
 
     None if it is not native.
     """
+    text = _text_types.name_of(codec, spec) if type(codec) in _OF_ELEMENTS else None
+    if text is not None:
+        return (text,), None, []
     if type(codec) is BytesCodec:
         endian = _text(codec.endian)
         if not filters:
@@ -212,22 +220,30 @@ def _step(codec: Any) -> tuple[Any, ...]:
 
 
 def _v2_chain(codec: Any, spec: ArraySpec) -> ChainSpec:
+    filters = tuple(codec.filters or ())
+    text = _text_types.name_of(filters[0] if filters else None, spec)
+    if text is not None:
+        filters = filters[1:]
+        if filters:
+            raise UnsupportedError(f"filters {filters}", "they stand behind one for text")
     order = spec.config.order
     rank = len(spec.shape)
     # Order F is a transposition that reverses the dimensions.
     orders = [list(range(rank))[::-1]] if order == "F" and rank > 1 else []
     dtype = spec.dtype.to_native_dtype()
     steps = []
-    for one in codec.filters or ():
+    for one in filters:
         if orders and type(one) is numcodecs.bitround.BitRound:
             raise UnsupportedError("codec bitround", "it leaves chunks of order F in order C")
         step = _filters.filter_step(one, dtype)
         steps.append(_v2_step(one, dtype) if step is None else step.spec)
         dtype = np.dtype("u1") if step is None else step.dtype
     if codec.compressor is not None:
+        if text is not None:
+            dtype = np.dtype("u1")
         step = _filters.filter_step(codec.compressor, dtype)
         steps.append(_v2_step(codec.compressor, dtype) if step is None else step.spec)
-    return ChainSpec((orders, ("bytes",), steps), None)
+    return ChainSpec((orders, (text or "bytes",), steps), None)
 
 
 def _v2_step(codec: Any, dtype: np.dtype[Any]) -> tuple[Any, ...]:

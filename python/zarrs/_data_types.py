@@ -79,6 +79,11 @@ def swap_between(stored: np.dtype[Any], memory: np.dtype[Any]) -> Swap:
     """
     if stored is memory:
         return None
+    if stored.kind in "OT":
+        # Elements of variable length, which have no bytes of their own in an array.
+        if stored.kind == memory.kind:
+            return None
+        raise Unlike
     if stored.itemsize != memory.itemsize:
         raise Unlike
     fields: list[tuple[int, int, int]] = []

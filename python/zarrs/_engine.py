@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.core.buffer.cpu import Buffer, NDBuffer
 
-from zarrs import _data_types
+from zarrs import _data_types, _text
 from zarrs._codecs import chain_of, evolve
 from zarrs.errors import UnsupportedError
 
@@ -99,18 +99,24 @@ def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> CompiledEngine:
                 "it is not zarr's buffer in main memory",
             )
     dtype = spec.dtype.to_native_dtype()
-    _data_types.check(dtype)
+    if not _text.is_text(spec.dtype):
+        _data_types.check(dtype)
     chain = chain_of(evolve(codecs, spec), spec)
-    stored = _data_types.stored(dtype, chain.endian)
     fill_value = spec.fill_value
     if fill_value is None:
         fill_value = spec.dtype.default_scalar()
+    if _text.is_text(spec.dtype):
+        fill = _text.fill_of(fill_value, spec.dtype)
+        rule = _text.emptiness(spec.dtype)
+        engine = _internal.Engine(chain.chain, _text.REFERENCE_SIZE, fill, rule, False)
+        return CompiledEngine(engine, dtype, dtype, spec)
+    stored = _data_types.stored(dtype, chain.endian)
     # zarr's own way: NumPy's alone loses the byte order of dates without a unit.
-    fill = NDBuffer.create(shape=(1,), dtype=dtype, fill_value=fill_value).astype(stored)
+    one = NDBuffer.create(shape=(1,), dtype=dtype, fill_value=fill_value).astype(stored)
     engine = _internal.Engine(
         chain.chain,
         stored.itemsize,
-        fill.as_numpy_array().tobytes(),
+        one.as_numpy_array().tobytes(),
         _data_types.emptiness(stored),
         _is_big_endian(stored),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 
-from zarrs import _config, _data_types, _near, _python_steps
+from zarrs import _config, _data_types, _near, _python_steps, _text
 from zarrs._codecs import chain_of, evolve
 from zarrs._pipeline import ZarrsCodecPipeline
 from zarrs._stores import NativeStores
@@ -68,7 +68,10 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     reasons = []
     spec = _chunk_spec(async_array)
     try:
-        _data_types.check(spec.dtype.to_native_dtype())
+        if _text.is_text(spec.dtype):
+            _text.check_fill(spec.fill_value, spec.dtype)
+        else:
+            _data_types.check(spec.dtype.to_native_dtype())
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     try:

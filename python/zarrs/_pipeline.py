@@ -14,7 +14,7 @@ from zarr.core.codec_pipeline import codecs_from_list
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.storage._common import StorePath
 
-from zarrs import _config, _data_types, _fallback, _remote
+from zarrs import _config, _data_types, _fallback, _remote, _text
 from zarrs._codecs import evolve, split
 from zarrs._engine import Engines
 from zarrs._stores import NativeStores, tell_refused_direct_io
@@ -283,7 +283,7 @@ class ZarrsCodecPipeline(CodecPipeline):
             except _data_types.Unlike:
                 array = array.astype(engine.dtype)
                 swap = engine.swap_to(array.dtype)
-            if array.shape != () and len(batch) == 1:
+            if len(batch) == 1 and (array.shape != () or engine.dtype.kind == "O"):
                 _check_single_element(batch[0], array, engine.dtype)
             common = (batch, StorePath, spec, array, swap, drop_axes, options)
             if handle is None:
@@ -334,7 +334,9 @@ def _check_single_element(item: Item, array: np.ndarray[Any, Any], dtype: Any) -
     ):
         return
     selected = array[out_selection] if chunk_selection else array
-    if not (is_complete and selected.shape == spec.shape):
+    if not (is_complete and array.shape != () and selected.shape == spec.shape):
+        if _text.is_text(spec.dtype):
+            _text.refuse_single_element()
         np.empty((), dtype)[()] = selected
 
 

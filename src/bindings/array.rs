@@ -112,12 +112,14 @@ impl View {
     }
 
     /// Visits the address of every element, in C order.
-    fn each(&self, visit: &mut impl FnMut(*const u8)) {
+    pub fn each(&self, visit: &mut impl FnMut(*const u8)) {
         fn walk(ptr: *const u8, shape: &[usize], strides: &[isize], visit: &mut impl FnMut(*const u8)) {
             let ([len, shape @ ..], [stride, strides @ ..]) = (shape, strides) else { return visit(ptr) };
             for i in 0..*len {
                 // SAFETY: `i` is below this dimension's length, so the element is inside the array.
-                walk(unsafe { ptr.offset(i as isize * stride) }, shape, strides, visit);
+                let element = unsafe { ptr.offset(i as isize * stride) };
+                // A call for each element costs as much as many a visit.
+                if shape.is_empty() { visit(element) } else { walk(element, shape, strides, visit) }
             }
         }
         walk(self.ptr, &self.shape, &self.strides, visit);

@@ -18,6 +18,7 @@ use crate::bindings::foreign::Caller;
 use crate::bindings::owned::OwnedBytes;
 use crate::bindings::selection::Direction;
 use crate::bindings::store;
+use crate::bindings::text::{self, Target};
 use crate::bindings::work::{Batch, Completion, Task, Units};
 use crate::codec::bytes_to_bytes::Foreign;
 use crate::concurrency::{self, Job, Limits, Outcome, Work};
@@ -103,7 +104,8 @@ pub struct Pending {
 }
 
 enum Kind {
-    Read(Arc<Read>),
+    /// Elements of variable length are in their target only when it was filled.
+    Read(Arc<Read>, Option<Target>),
     Write(Arc<Write>),
 }
 
@@ -131,7 +133,7 @@ impl Pending {
 impl Kind {
     fn foreign(&self) -> Option<Foreign> {
         match self {
-            Self::Read(read) => read.engine().chain.foreign(),
+            Self::Read(read, _) => read.engine().chain.foreign(),
             Self::Write(write) => write.engine().chain.foreign(),
         }
     }
@@ -148,10 +150,16 @@ impl Kind {
             _ => None,
         };
         match self {
-            Self::Read(read) => match failure {
-                Some(failure) => Err(failure),
-                None => statuses(py, read),
-            },
+            Self::Read(read, target) => {
+                if let Some(failure) = failure {
+                    return Err(failure);
+                }
+                if let Some(target) = target {
+                    // SAFETY: the batch has ended without an error, and `read` keeps what its references point to.
+                    unsafe { target.fill(py)? };
+                }
+                statuses(py, read)
+            }
             Self::Write(write) => {
                 // What was encoded before the failure is stored all the same: a call is atomic by key, not as a whole.
                 let changes = changes(py, write)?;
@@ -209,9 +217,8 @@ impl<'py> Call<'_, 'py> {
         engine: &Engine,
         out: &Bound<'py, PyAny>,
         swap: Option<SwapSpec>,
-    ) -> PyResult<Option<(pipeline::Batch, Shared)>> {
+    ) -> PyResult<Option<(pipeline::Batch, Shared, Option<Target>)>> {
         let view = View::new(out)?;
-        check_items(&view, engine.item_size)?;
         if !view.writeable {
             return Err(PyValueError::new_err("assignment destination is read-only"));
         }
@@ -219,30 +226,40 @@ impl<'py> Call<'_, 'py> {
             return Ok(None);
         }
         let batch = self.batch(&view, Direction::Read)?;
+        if let Some(text) = &engine.text {
+            let (references, target) = Target::new(out, &view, text.utf8)?;
+            return Ok(Some((batch, references, Some(target))));
+        }
+        check_items(&view, engine.item_size)?;
         let element = element_of(swap, engine.item_size)?;
         // SAFETY: NumPy says that the elements are there, that they may be written (checked above) and that different ones
         // share no byte (`may_overlap`); the caller keeps them until the last unit has ended, and no unit runs later. Not
         // guaranteed: two chunks of a batch that zarr's indexers did not make may name one element, whose value is then
         // open.
         let out = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, true) };
-        Ok(Some((batch, out)))
+        Ok(Some((batch, out, None)))
     }
 
-    /// The batch of a write and the array it takes, which the caller keeps alive as for a read.
+    /// The batch of a write, the array it takes and what else must be kept, as for a read.
     pub fn source(
         &self,
         engine: &Engine,
         value: &Bound<'py, PyAny>,
         swap: Option<SwapSpec>,
-    ) -> PyResult<(pipeline::Batch, Shared)> {
+    ) -> PyResult<(pipeline::Batch, Shared, Vec<Py<PyAny>>)> {
         let view = View::new(value)?;
-        check_items(&view, engine.item_size)?;
         let batch = self.batch(&view, Direction::Write)?;
+        let mut owners = Vec::new();
+        if let Some(text) = &engine.text {
+            let references = text::references(value, &view, text.utf8, &mut owners)?;
+            return Ok((batch, references, owners));
+        }
+        check_items(&view, engine.item_size)?;
         let element = element_of(swap, engine.item_size)?;
         // SAFETY: NumPy says that the elements are there, and the caller keeps them until the last unit has ended; no unit
         // runs later. Not guaranteed: whoever changes the value while it is written may find any mixture stored.
         let value = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, false) };
-        Ok((batch, value))
+        Ok((batch, value, owners))
     }
 
     fn batch(&self, view: &View, direction: Direction) -> PyResult<pipeline::Batch> {
@@ -271,7 +288,7 @@ pub fn read(
     let (whole, engine) = (engine, &engine.get().0);
     let options = options.get();
     let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
-    let Some((batch, out_view)) = call.target(engine, out, swap)? else { return Ok(None) };
+    let Some((batch, out_view, target)) = call.target(engine, out, swap)? else { return Ok(None) };
     let foreign = engine.chain.foreign();
     check_shapes(py, foreign, &batch)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
@@ -290,7 +307,7 @@ pub fn read(
     } else {
         Batch::Read(Arc::clone(&read))
     };
-    run(py, batch, Kind::Read(read), held, estimate, options).map(Some)
+    run(py, batch, Kind::Read(read, target), held, estimate, options).map(Some)
 }
 
 /// Writes a batch from `value`: `(changes, error)`, or a `Pending` whose result is that.
@@ -312,11 +329,12 @@ pub fn write(
     let (whole, engine) = (engine, &engine.get().0);
     let options = options.get();
     let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
-    let (batch, value_view) = call.source(engine, value, swap)?;
+    let (batch, value_view, owners) = call.source(engine, value, swap)?;
     let foreign = engine.chain.foreign();
     check_shapes(py, foreign, &batch)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(value.clone().unbind());
+    held.extend(owners);
     // So that its Python codecs are let go by a thread that may.
     held.extend(foreign.map(|_| whole.clone().into_any().unbind()));
     let write = Arc::new(

@@ -1,6 +1,6 @@
 //! Codec specifications, as `python/zarrs/_codecs.py` writes them, to an engine.
 //!
-//! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)` or `("sharding", chunk shape, inner
+//! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)`, `("vlen-utf8",)`, `("vlen-bytes",)` or `("sharding", chunk shape, inner
 //! chain, index is big-endian, index steps, index at start, write order, index transpose orders)`; a step is its name and its
 //! parameters, for "python" the object that holds the codecs.
 //! Steps that work on numbers are in `filters`.
@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use crate::bindings::errors::to_python;
 use crate::bindings::filters;
 use crate::bindings::foreign::ForeignStep;
+use crate::bindings::text;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
 use crate::codec::bytes_to_bytes::BytesToBytes;
@@ -49,6 +50,15 @@ impl PyEngine {
         same: &Bound<'_, PyTuple>,
         big_endian: bool,
     ) -> PyResult<Self> {
+        let chain = chain_of(chain)?;
+        let is_text = same.get_item(0)?.eq("text")?;
+        // References are addresses: they must neither be made of stored bytes nor be stored.
+        if is_text != chain.gives_references() {
+            return Err(PyValueError::new_err("codecs of variable length are for elements of variable length"));
+        }
+        if is_text {
+            return Ok(Self(Arc::new(text::engine(chain, fill.as_bytes(), same.get_item(1)?.extract()?))));
+        }
         let fill = fill.as_bytes().to_vec();
         if fill.len() != item_size {
             return Err(PyValueError::new_err(format!(
@@ -57,7 +67,7 @@ impl PyEngine {
             )));
         }
         let empty = EmptyRule::new(&fill, &same_of(same)?, big_endian);
-        Ok(Self(Arc::new(Engine { chain: chain_of(chain)?, item_size, fill, empty })))
+        Ok(Self(Arc::new(Engine { chain, item_size, fill, text: None, empty })))
     }
 
     /// Whether a step is a Python codec.
@@ -101,6 +111,7 @@ fn chain_of(spec: &Bound<'_, PyTuple>) -> PyResult<Chain> {
     let name: String = serializer.get_item(0)?.extract()?;
     let serializer = match name.as_str() {
         "bytes" => Serializer::Bytes,
+        "vlen-utf8" | "vlen-bytes" => Serializer::Vlen(text::codec(name == "vlen-utf8")),
         "sharding" => Serializer::Sharding(Box::new(sharding_of(&serializer)?)),
         _ => return Err(PyValueError::new_err(format!("no serializer is called {name:?}"))),
     };

@@ -7,7 +7,7 @@ use pyo3::exceptions::{
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyBytes, PyType};
 
 use crate::bindings::foreign::Raised;
 use crate::error::{Error, Kind};
@@ -49,6 +49,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Kind::Runtime => PyRuntimeError::new_err(message),
         Kind::Eof => PyEOFError::new_err(message),
         Kind::Memory => PyMemoryError::new_err(message),
+        Kind::Utf8(bytes) => not_utf8(py, &bytes, &message),
         Kind::BadGzip => imported("gzip", "BadGzipFile"),
         Kind::Zlib => imported("zlib", "error"),
         Kind::Lzma => imported("lzma", "LZMAError"),
@@ -67,6 +68,22 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
                 let _ = exception.value(py).call_method1(intern!(py, "add_note"), (message,));
             }
             exception
+        }
+    }
+}
+
+/// The exception with which Python refuses `bytes` as UTF-8; its reason says where they are as well.
+fn not_utf8(py: Python<'_>, bytes: &[u8], message: &str) -> PyErr {
+    match PyBytes::new(py, bytes).call_method1("decode", ("utf-8",)) {
+        Ok(_) => PyValueError::new_err(message.to_owned()),
+        Err(error) => {
+            let exception = error.value(py);
+            let reason = exception.getattr("reason").and_then(|reason| reason.extract::<String>());
+            if let Ok(reason) = reason {
+                // Where the exception cannot say more, it still says what Python says.
+                let _ = exception.setattr("reason", format!("{reason} ({message})"));
+            }
+            error
         }
     }
 }

@@ -13,6 +13,8 @@ mod remote;
 mod selection;
 mod session;
 mod store;
+mod strings;
+mod text;
 mod work;
 
 use pyo3::prelude::*;

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -15,6 +16,7 @@ use crate::bindings::engine::PyEngine;
 use crate::bindings::errors::to_python;
 use crate::bindings::owned::OwnedBytes;
 use crate::bindings::session::{Job, Session};
+use crate::bindings::text::Target;
 use crate::error::Error;
 use crate::memory::Held;
 use crate::pipeline::read::Read;
@@ -78,6 +80,8 @@ fn part_of(buffer: &Bound<'_, PyAny>) -> PyResult<Option<Part>> {
 pub struct RemoteRead {
     session: Arc<Session<Reading>>,
     first: Mutex<Vec<Request>>,
+    /// Elements of variable length are in their target only when it was filled.
+    text: Option<Target>,
 }
 
 #[pymethods]
@@ -103,13 +107,13 @@ impl RemoteRead {
         let (whole, engine) = (engine, &engine.get().0);
         let options = options.get();
         let call = Call { items, path_type, store, spec, drop_axes: &drop_axes };
-        let Some((batch, target)) = call.target(engine, out, swap)? else { return Ok(None) };
+        let Some((batch, target, text)) = call.target(engine, out, swap)? else { return Ok(None) };
         check_shapes(py, engine.chain.foreign(), &batch)?;
         let raise = |error| to_python(py, error);
         let read = Read::new(Arc::clone(engine), batch, Store::Memory(Vec::new()), target, options.validate);
         let (reading, first) = Reading::new(read.map_err(raise)?, Coalesce { max_gap, max_bytes }).map_err(raise)?;
-        let session = Session::new(reading, out.clone().unbind(), whole, options.threads, options.maximum)?;
-        Ok(Some(Self { session, first: Mutex::new(first) }))
+        let session = Session::new(reading, vec![out.clone().unbind()], whole, options.threads, options.maximum)?;
+        Ok(Some(Self { session, first: Mutex::new(first), text }))
     }
 
     /// The first requests, once: for each `(id, key, start, end, bytes)`. `start` is None for a whole object; a negative
@@ -173,7 +177,14 @@ impl RemoteRead {
         self.session.drop_spent();
         match self.session.take_failure() {
             Some(error) => Err(to_python(py, error)),
-            None => statuses(py, &self.session.job.read),
+            None if !self.session.is_idle() => Err(PyRuntimeError::new_err("the read has not ended")),
+            None => {
+                if let Some(text) = &self.text {
+                    // SAFETY: nothing is queued or runs, and nothing failed; the session keeps what references point to.
+                    unsafe { text.fill(py)? };
+                }
+                statuses(py, &self.session.job.read)
+            }
         }
     }
 }
@@ -274,12 +285,13 @@ impl RemoteWrite {
         let (whole, engine) = (engine, &engine.get().0);
         let options = options.get();
         let call = Call { items, path_type, store, spec, drop_axes: &drop_axes };
-        let (batch, source) = call.source(engine, value, swap)?;
+        let (batch, source, mut owners) = call.source(engine, value, swap)?;
         check_shapes(py, engine.chain.foreign(), &batch)?;
         let write = Write::new(Arc::clone(engine), batch, Store::Memory(Vec::new()), source, options.validate)
             .map_err(|error| to_python(py, error))?;
         let job = Writing { write, encoded: Mutex::default() };
-        let session = Session::new(job, value.clone().unbind(), whole, options.threads, options.maximum)?;
+        owners.push(value.clone().unbind());
+        let session = Session::new(job, owners, whole, options.threads, options.maximum)?;
         Ok(Self { session })
     }
 

@@ -49,8 +49,8 @@ pub struct Session<J: Job> {
     waker: Mutex<Option<Waker>>,
     /// What has been done with, and may own Python objects: dropped by a thread that is attached.
     spent: Mutex<Vec<Box<dyn Any + Send>>>,
-    /// The array that is filled or read: the units have its address.
-    owner: Option<Py<PyAny>>,
+    /// The array that is filled or read, and what else the units have the address of.
+    owners: Vec<Py<PyAny>>,
     /// What the units call of Python, and whose call that is.
     foreign: Option<(Foreign, Arc<Completion>)>,
 }
@@ -73,14 +73,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<J: Job> Session<J> {
-    /// A session without units, on the pool of `threads`, of which it uses `most` at a time; it keeps `owner` alive, and
+    /// A session without units, on the pool of `threads`, of which it uses `most` at a time; it keeps `owners` alive, and
     /// `engine` where its units call Python codecs.
     ///
     /// # Errors
     /// What Python raises, for codecs that wait on a thread without an event loop.
     pub fn new(
         job: J,
-        owner: Py<PyAny>,
+        owners: Vec<Py<PyAny>>,
         engine: &Bound<'_, PyEngine>,
         threads: usize,
         most: Option<usize>,
@@ -105,7 +105,7 @@ impl<J: Job> Session<J> {
             failure: Mutex::default(),
             waker: Mutex::default(),
             spent: Mutex::default(),
-            owner: Some(owner),
+            owners,
             foreign,
         }))
     }
@@ -257,7 +257,8 @@ impl<J: Job> Session<J> {
 
 impl<J: Job> Drop for Session<J> {
     fn drop(&mut self) {
-        let mut left = Some((std::mem::take(&mut *locked(&self.spent)), self.owner.take(), self.foreign.take()));
+        let mut left =
+            Some((std::mem::take(&mut *locked(&self.spent)), std::mem::take(&mut self.owners), self.foreign.take()));
         Python::try_attach(|_| drop(left.take()));
         // The interpreter is gone: its objects cannot be dropped any more.
         std::mem::forget(left);

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::memory::{Place, Scratch};
 use array_to_array::transpose::Transpose;
 use array_to_bytes::sharding::Sharding;
+use array_to_bytes::vlen::Vlen;
 use bytes_to_bytes::{BytesToBytes, Foreign, copy_exactly};
 
 /// Scratch slots of intermediate forms.
@@ -27,6 +28,8 @@ pub enum Serializer {
     Bytes,
     /// Subchunks and their index.
     Sharding(Box<Sharding>),
+    /// Elements of variable length, which images hold as references.
+    Vlen(Vlen),
 }
 
 /// The steps of one chunk, in encoding order.
@@ -51,6 +54,15 @@ impl Chain {
         }
     }
 
+    /// Whether decoded chunks are images of references.
+    pub fn gives_references(&self) -> bool {
+        match &self.serializer {
+            Serializer::Bytes => false,
+            Serializer::Sharding(sharding) => sharding.inner.gives_references(),
+            Serializer::Vlen(_) => true,
+        }
+    }
+
     /// Whether stored bytes are the elements themselves, so that parts may be read at computed places.
     pub fn is_raw(&self) -> bool {
         matches!(self.serializer, Serializer::Bytes) && self.compressors.is_empty()
@@ -66,7 +78,7 @@ impl Chain {
     /// What foreign steps there are, those of subchunks included.
     pub fn foreign(&self) -> Option<Foreign> {
         let inner = match &self.serializer {
-            Serializer::Bytes => None,
+            Serializer::Bytes | Serializer::Vlen(_) => None,
             Serializer::Sharding(sharding) => sharding.inner.foreign(),
         };
         self.compressors.iter().map(|step| step.foreign()).fold(inner, Option::max)
@@ -76,7 +88,7 @@ impl Chain {
     pub fn encoded_size(&self, decoded: usize) -> Option<usize> {
         match self.serializer {
             Serializer::Bytes => self.compressors.iter().try_fold(decoded, |size, step| step.encoded_size(size)),
-            Serializer::Sharding(_) => None,
+            Serializer::Sharding(_) | Serializer::Vlen(_) => None,
         }
     }
 
@@ -165,7 +177,7 @@ impl Chain {
         copy_exactly(input, place)
     }
 
-    /// Undoes the bytes-to-bytes steps where the decoded length is not known (shards under compressors): `encoded` itself
+    /// Undoes the bytes-to-bytes steps where the decoded length is not known (text, shards under compressors): `encoded` itself
     /// where there is nothing to undo, else bytes in `buffer`. `limit` bounds the decoded length.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Whether a chunk's image holds nothing but the fill value, by zarr's rule, in the stored byte order.
 //! Leaves out how a fill value is written in metadata.
 
+use super::references::Vouched;
+
 /// How zarr compares an element with the fill value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Same {
@@ -63,6 +65,8 @@ enum Test {
     Nan { unit: usize, floats: usize, big_endian: bool },
     /// Each byte is 1 at least.
     True,
+    /// Each reference leads to the same bytes as the fill value.
+    Text { fill: Vec<u8>, vouched: Vouched },
     /// None.
     Never,
 }
@@ -93,6 +97,11 @@ impl EmptyRule {
         }
     }
 
+    /// The rule for elements of variable length, whose images hold references; `fill` is the text of the fill value.
+    pub fn text(fill: &[u8], vouched: Vouched) -> Self {
+        Self(Test::Text { fill: fill.to_vec(), vouched })
+    }
+
     fn masked(fill: &[u8], mask: Option<Vec<u8>>) -> Self {
         let times = REPEATED.div_ceil(fill.len().max(1));
         let mask = mask.filter(|mask| mask.iter().any(|byte| *byte != u8::MAX));
@@ -119,6 +128,7 @@ pub fn is_empty(image: &[u8], rule: &EmptyRule) -> bool {
         Test::True => {
             image.chunks(REPEATED).all(|part| part.iter().fold(1, |all, byte| all & u8::from(*byte != 0)) == 1)
         }
+        Test::Text { fill, vouched } => vouched.text(image).all(|text| text == Some(fill)),
         Test::Never => image.is_empty(),
     }
 }

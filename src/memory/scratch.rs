@@ -130,7 +130,7 @@ impl Deref for Image {
 
 /// A vector of `len` zeros, at least one; `None` if there is no room. Large ones are the system's own fresh pages, which
 /// costs no pass over them; std can do that, or tell of a failure, but not both.
-fn zeroed(len: usize) -> Option<Vec<u8>> {
+pub(super) fn zeroed(len: usize) -> Option<Vec<u8>> {
     let layout = Layout::array::<u8>(len).ok().filter(|layout| layout.size() > 0)?;
     // SAFETY: the layout is not empty.
     let ptr = NonNull::new(unsafe { alloc_zeroed(layout) })?;

@@ -2,8 +2,10 @@
 //! Every copy is checked once, before it starts: no walk leaves the array or the image. Leaves out what a selection means.
 #![allow(unsafe_code)] // Past the check, elements are moved by address.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use super::axes::{CopyAxis, Walk};
 use super::element::{Element, Swap};
@@ -148,7 +150,11 @@ fn reach<'w>(at: isize, walks: impl Iterator<Item = (usize, Walk<'w>)>, size: us
 
 /// A view of memory that has another owner, for the threads that work on one batch.
 #[derive(Debug)]
-pub struct Shared(View<'static>);
+pub struct Shared {
+    view: View<'static>,
+    /// What owns the memory, if that is the engine's.
+    _owner: Option<Arc<dyn Any + Send + Sync>>,
+}
 
 // SAFETY: by the contract of `new` the memory is there for every thread, and different threads touch different elements.
 unsafe impl Send for Shared {}
@@ -168,7 +174,22 @@ impl Shared {
         let extent = extent.unwrap_or_else(|| {
             panic!("shape {shape:?} with strides {strides:?} of {}-byte elements does not fit memory", element.size)
         });
-        Self(View::new(ptr, extent, strides, element, writable))
+        Self { view: View::new(ptr, extent, strides, element, writable), _owner: None }
+    }
+
+    /// The `len` bytes at `ptr`, which `owner` keeps, as an array with these strides.
+    ///
+    /// # Safety
+    /// As for [`Shared::new`], for as long as `owner` lives; the strides are checked with each copy.
+    pub(super) unsafe fn owned(
+        ptr: *mut u8,
+        len: usize,
+        strides: Vec<isize>,
+        element: Element,
+        writable: bool,
+        owner: Arc<dyn Any + Send + Sync>,
+    ) -> Self {
+        Self { view: View::new(ptr, (0, len as isize), strides, element, writable), _owner: Some(owner) }
     }
 }
 
@@ -181,6 +202,6 @@ impl Deref for Shared {
     type Target = View<'static>;
 
     fn deref(&self) -> &View<'static> {
-        &self.0
+        &self.view
     }
 }

@@ -3,12 +3,13 @@
 use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::{Chain, Serializer};
 use crate::error::{Result, unless_dropped};
-use crate::memory::{CopyAxis, Image, View, is_empty, repeat};
+use crate::memory::{CopyAxis, Image, Kept, View, is_empty, repeat};
 use crate::pipeline::Engine;
 use crate::pipeline::image::{Layout, Reader, Rows, unswapped};
 use crate::pipeline::place::{Placer, packed_strides};
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::source::{Opened, Window};
+use crate::pipeline::text;
 use crate::selection::{Axis, Coord, Lists, covers};
 
 /// Encodes chunks of one engine from one array.
@@ -49,7 +50,9 @@ impl Writer<'_> {
         image: &mut Image,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
-        self.merge(chain, layout, old, rows, image)?;
+        // What references in the image point to, for as long as it is one.
+        let kept = Kept::default();
+        self.merge(chain, layout, old, rows, image, &kept)?;
         if !self.write_empty && is_empty(image, &self.engine.empty) {
             return Ok(Encoded::Empty);
         }
@@ -63,6 +66,7 @@ impl Writer<'_> {
                 };
                 stored(chain.compress(&shard, out))
             }
+            Serializer::Vlen(vlen) => stored(text::encode(image, chain, *vlen, out)),
         }
     }
 
@@ -74,10 +78,15 @@ impl Writer<'_> {
         old: Option<&[u8]>,
         rows: Rows<'_>,
         image: &mut Image,
+        kept: &Kept,
     ) -> Result<()> {
         let image = image.room(layout.len)?;
+        if self.engine.text.is_some() {
+            // References of a chunk before this one lead nowhere any more.
+            repeat(image, &self.engine.fill);
+        }
         if let Some(old) = old {
-            if !unless_dropped(self.decode_old(chain, layout, old, image))? {
+            if !unless_dropped(self.decode_old(chain, layout, old, image, kept))? {
                 repeat(image, &self.engine.fill);
             }
         } else if !rows.axes.iter().any(|axes| covers(axes, &layout.shape)) {
@@ -98,9 +107,10 @@ impl Writer<'_> {
     }
 
     /// Decodes the whole stored chunk `old` into `image`, in stored form.
-    fn decode_old(&self, chain: &Chain, layout: &Layout, old: &[u8], image: &mut [u8]) -> Result<()> {
+    fn decode_old(&self, chain: &Chain, layout: &Layout, old: &[u8], image: &mut [u8], kept: &Kept) -> Result<()> {
         let array = View::over(image, layout.strides.clone(), unswapped(self.engine.item_size));
-        let reader = Reader { engine: self.engine, array: &array, fill: &self.engine.fill, validate: self.validate };
+        let reader =
+            Reader { engine: self.engine, array: &array, fill: &self.engine.fill, validate: self.validate, kept };
         let axes = whole_axes(&layout.shape);
         reader.decode(old, chain, layout, Rows { axes: &[&axes], lists: &Lists::default() })
     }

@@ -1,12 +1,13 @@
 //! One chunk's decoded form and the array: decoding into place, scattering, filling, gathering. Bytes come from the caller.
 
+use crate::codec::array_to_bytes::sharding::Sharding;
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::codec::{Chain, Serializer};
 use crate::error::{Error, Kind, Result};
-use crate::memory::{CopyAxis, Element, Image, Place, Scratch, Swap, View, Walk};
+use crate::memory::{CopyAxis, Element, Image, Kept, Place, Scratch, Swap, View, Walk};
 use crate::pipeline::place::{Placer, packed_strides, single_run};
 use crate::pipeline::source::{Opened, Window};
-use crate::pipeline::{Engine, shard};
+use crate::pipeline::{Engine, shard, text};
 use crate::selection::{Axis, Coord, Lists, count};
 
 /// Scratch slot of encoded chunks.
@@ -47,14 +48,14 @@ impl Layout {
 
     /// `error`, if it is about a value, with what the chunk should hold: "(4 × 8 elements of 2 bytes)".
     #[must_use]
-    pub fn explain(&self, error: Error, item_size: usize) -> Error {
+    pub fn explain(&self, error: Error, engine: &Engine) -> Error {
         if !matches!(error.kind, Kind::Value) {
             return error;
         }
         let lengths: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
         let elements =
             if lengths.is_empty() { "one element".to_owned() } else { format!("{} elements", lengths.join(" × ")) };
-        Error { message: format!("{} ({elements} of {item_size} bytes)", error.message), ..error }
+        Error { message: format!("{} ({elements} {})", error.message, engine.item_words()), ..error }
     }
 }
 
@@ -78,6 +79,8 @@ pub struct Reader<'a> {
     pub fill: &'a [u8],
     /// Whether checksums are checked.
     pub validate: bool,
+    /// Where the text stays to which references in `array` point.
+    pub kept: &'a Kept,
 }
 
 impl Reader<'_> {
@@ -117,9 +120,11 @@ impl Reader<'_> {
     /// # Errors
     /// `Value` when the bytes decode to another length than the shape needs; else what the codec raises.
     pub fn decode(&self, bytes: &[u8], chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Result<()> {
-        let Serializer::Bytes = chain.serializer else {
-            return self.decode_shard(bytes, chain, layout, rows);
-        };
+        match &chain.serializer {
+            Serializer::Bytes => {}
+            Serializer::Sharding(sharding) => return self.decode_shard(bytes, chain, sharding, layout, rows),
+            Serializer::Vlen(vlen) => return text::decode(self, bytes, chain, *vlen, layout, rows),
+        }
         if chain.compressors.is_empty() {
             return self.decode_raw(bytes, layout, rows);
         }
@@ -162,7 +167,8 @@ impl Reader<'_> {
     /// Whether only a part of the stored chunk may have to be read, so that it should be opened rather than read whole.
     pub fn may_read_span(&self, chain: &Chain, layout: &Layout, rows: Rows<'_>) -> bool {
         let ([step], [axes]) = (chain.decoding_steps(), rows.axes) else { return false };
-        layout.len >= SPAN_FROM
+        matches!(chain.serializer, Serializer::Bytes)
+            && layout.len >= SPAN_FROM
             && step.span_head(layout.len).is_some()
             && count(axes).saturating_mul(2 * self.engine.item_size) < layout.len
     }
@@ -222,12 +228,20 @@ impl Reader<'_> {
         Some(outcome)
     }
 
-    fn decode_shard(&self, bytes: &[u8], chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Result<()> {
-        let Serializer::Sharding(sharding) = &chain.serializer else {
-            unreachable!("the caller handles the bytes codec")
-        };
+    fn decode_shard(
+        &self,
+        bytes: &[u8],
+        chain: &Chain,
+        sharding: &Sharding,
+        layout: &Layout,
+        rows: Rows<'_>,
+    ) -> Result<()> {
         let subchunks = sharding.grid(&layout.stored_shape)?.len();
-        let limit = layout.len.saturating_mul(2).saturating_add(sharding.index_size(subchunks)).saturating_add(1 << 16);
+        let limit = match self.engine.text {
+            None => layout.len.saturating_mul(2),
+            Some(_) => text::limit(bytes.len(), layout.len),
+        };
+        let limit = limit.saturating_add(sharding.index_size(subchunks)).saturating_add(1 << 16);
         let mut buffer = Scratch::take(STORED);
         let bytes = chain.decompress(bytes, &mut buffer, limit, self.validate)?;
         let opened = Opened::Bytes(bytes);
@@ -368,7 +382,7 @@ fn is_run(axes: &[CopyAxis<'_>], item_size: usize) -> bool {
 }
 
 /// Calls `visit` with the byte offsets of every index combination of `walks`, in C order.
-fn each_index(
+pub fn each_index(
     walks: &[CopyAxis<'_>],
     from: isize,
     to: isize,

@@ -9,6 +9,7 @@ pub mod read;
 pub mod requests;
 pub mod shard;
 pub mod source;
+pub mod text;
 pub mod write;
 
 use crate::codec::Chain;
@@ -22,10 +23,31 @@ pub struct Engine {
     pub chain: Chain,
     /// Bytes in one element.
     pub item_size: usize,
-    /// One element of the fill value, in stored byte order.
+    /// One element of the fill value, in stored byte order; a reference into `text` where there is one.
     pub fill: Vec<u8>,
+    /// For elements of variable length, of which images hold references.
+    pub text: Option<Text>,
     /// When a chunk counts as empty.
     pub empty: EmptyRule,
+}
+
+/// What is special about elements of variable length.
+#[derive(Debug)]
+pub struct Text {
+    /// The fill value.
+    pub fill: Box<[u8]>,
+    /// Whether elements are text rather than bytes.
+    pub utf8: bool,
+}
+
+impl Engine {
+    /// How long an element is, in words: "of 8 bytes".
+    pub fn item_words(&self) -> String {
+        match self.text {
+            None => format!("of {} bytes", self.item_size),
+            Some(_) => "of variable length".to_owned(),
+        }
+    }
 }
 
 /// What zarr's `ArraySpec` says about a chunk beyond the engine.

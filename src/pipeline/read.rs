@@ -8,7 +8,7 @@ use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::codec::{Chain, Serializer};
 use crate::error::{Error, Result, unless_dropped};
-use crate::memory::{Image, Place, Scratch, Shared, repeat, swapped};
+use crate::memory::{Image, Kept, Place, Scratch, Shared, repeat, swapped};
 use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::source::{Opened, Store, Window};
@@ -26,6 +26,8 @@ pub struct Read {
     validate: bool,
     layouts: Vec<Layout>,
     missing: Vec<AtomicBool>,
+    /// Text to which references in `out` point.
+    kept: Kept,
 }
 
 impl Read {
@@ -41,7 +43,7 @@ impl Read {
             .collect::<Result<_>>()?;
         let fill = swapped(&engine.fill, out.element());
         let missing = batch.groups.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { engine, batch, store, out, fill, validate, layouts, missing })
+        Ok(Self { engine, batch, store, out, fill, validate, layouts, missing, kept: Kept::default() })
     }
 
     /// Number of chunks.
@@ -89,7 +91,7 @@ impl Read {
 
     /// What places decoded chunks in the array.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { engine: &self.engine, array: &self.out, fill: &self.fill, validate: self.validate }
+        Reader { engine: &self.engine, array: &self.out, fill: &self.fill, validate: self.validate, kept: &self.kept }
     }
 
     /// The layout of chunk `number`.
@@ -118,7 +120,7 @@ impl Read {
         let error = match self.engine.chain.lone_sharding() {
             // Its subchunks have been named already.
             Some(_) => error,
-            None => self.layout(number).explain(error, self.engine.item_size),
+            None => self.layout(number).explain(error, &self.engine),
         };
         error.with_key(self.batch.key(number))
     }

@@ -101,9 +101,7 @@ fn read_line(reader: &Reader<'_>, shard: Shard<'_>, range: std::ops::Range<usize
         let subchunk = plan.subchunk(number);
         let present = match plan.request(number, index) {
             Some(extent) => unless_dropped(decode_into(reader, window, sharding, extent, Place::from(&mut *image)))
-                .map_err(|error| {
-                    at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window)
-                })?,
+                .map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine), subchunk, extent, window))?,
             None => false,
         };
         if !present {
@@ -178,7 +176,7 @@ fn read_subchunk(reader: &Reader<'_>, shard: Shard<'_>, number: usize) -> Result
         reader.read_encoded(part, &sharding.inner, &plan.layout, rows)
     };
     let present = unless_dropped(outcome)
-        .map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine.item_size), subchunk, extent, window))?;
+        .map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine), subchunk, extent, window))?;
     if !present {
         reader.fill(rows);
     }

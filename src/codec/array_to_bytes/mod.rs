@@ -2,3 +2,4 @@
 
 pub mod pcodec;
 pub mod sharding;
+pub mod vlen;

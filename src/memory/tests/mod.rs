@@ -4,4 +4,5 @@ mod copies;
 mod emptiness;
 mod fills;
 mod random;
+mod references;
 mod views;
