@@ -22,6 +22,8 @@ pub enum Kind {
     Eof,
     /// `gzip.BadGzipFile`: not gzip, or its trailer does not match.
     BadGzip,
+    /// `zipfile.BadZipFile`: a damaged archive, or an entry whose checksum does not match.
+    BadZip,
     /// `zlib.error`: a damaged deflate stream.
     Zlib,
     /// `MemoryError`.

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
+from zarr.storage import ZipStore
 
-from zarrs import _config, _data_types
+from zarrs import _config, _data_types, _zip
 from zarrs._codecs import chain_of, evolve
 from zarrs._pipeline import ZarrsCodecPipeline
-from zarrs._stores import NativeStores
+from zarrs._stores import NativeStores, unwrapped
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
     import zarr
+    from zarr.abc.store import Store
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Explanation:
     pipeline : str
         The class that zarr calls for this array.
     store : str
-        The path to the store: "native files", "native memory", or "awaited in Python" with its class.
+        The path to the store: "native files", "native zip", "native memory", or "awaited in Python" with its class.
     steps : tuple of (str, str)
         For each codec, in encoding order, its class and where it runs.
     reasons : tuple of str
@@ -76,15 +78,24 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
         reasons.append(f"{error.what}: {error.reason}")
         where = "zarr-python"
     store = async_array.store_path.store
-    handle = NativeStores().handle(store, _config.current())
-    if handle is None:
-        path = f"awaited in Python ({type(store).__module__}.{type(store).__qualname__})"
-    else:
-        path = "native memory" if isinstance(handle, dict | tuple) else "native files"
+    path = _store_path(store)
     if reasons:
         where = "zarr-python"
     steps = tuple((type(codec).__name__, where) for codec in pipeline)
     return Explanation(not reasons, name, path, steps, tuple(reasons))
+
+
+def _store_path(store: Store) -> str:
+    awaited = f"awaited in Python ({type(store).__module__}.{type(store).__qualname__})"
+    plain = unwrapped(store)
+    if type(plain) is ZipStore:
+        # Without a handle, which would open the archive.
+        refusal = _zip.refusal(plain)
+        return "native zip" if refusal is None else f"{awaited}: {refusal}"
+    handle = NativeStores().handle(store, _config.current())
+    if handle is None:
+        return awaited
+    return "native memory" if isinstance(handle, dict | tuple) else "native files"
 
 
 def _chunk_spec(async_array: Any) -> ArraySpec:

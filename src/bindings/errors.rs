@@ -45,6 +45,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Kind::Eof => PyEOFError::new_err(message),
         Kind::Memory => PyMemoryError::new_err(message),
         Kind::BadGzip => imported("gzip", "BadGzipFile"),
+        Kind::BadZip => imported("zipfile", "BadZipFile"),
         Kind::Zlib => imported("zlib", "error"),
         Kind::Io(source) => match source.raw_os_error() {
             // OSError(errno, message) selects the subclass itself.

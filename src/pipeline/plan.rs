@@ -85,6 +85,11 @@ impl ShardPlan {
         self.pieces(number).iter().map(|piece| self.pieces.axes(piece)).collect()
     }
 
+    /// Whether every subchunk is touched: zarr then reads the shard as a whole.
+    pub fn touches_all(&self) -> bool {
+        self.len() == self.grid.len()
+    }
+
     /// Whether every subchunk of the shard is overwritten completely: nothing stored before remains.
     pub fn overwrites_all(&self) -> bool {
         self.len() == self.grid.len()

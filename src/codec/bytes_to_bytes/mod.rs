@@ -11,6 +11,7 @@ pub mod gzip;
 pub mod zlib;
 pub mod zstd;
 
+pub(crate) use deflate::{crc32, inflate_entry};
 pub use output::copy_exactly;
 
 use std::fmt::Debug;
