@@ -41,9 +41,7 @@ impl Job for Reading {
 
     fn bytes(&self, unit: &Unit) -> u64 {
         match unit {
-            Unit::Object { part, .. } | Unit::Subchunks { part, .. } => {
-                part.as_ref().map_or(0, |part| part.len() as u64)
-            }
+            Unit::Object { part, .. } | Unit::Subchunks { part, .. } => part.as_ref().map_or(0, |part| part.len() as u64),
         }
     }
 }
@@ -321,7 +319,8 @@ impl RemoteWrite {
 
     /// What is ready to be stored: key, chunk number, and the new bytes or None to delete the key.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let encoded = std::mem::take(&mut *self.session.job.encoded.lock().unwrap_or_else(PoisonError::into_inner));
+        let encoded =
+            std::mem::take(&mut *self.session.job.encoded.lock().unwrap_or_else(PoisonError::into_inner));
         let list = PyList::empty(py);
         for (number, stored) in encoded {
             let key = self.session.job.write.batch().key(number);

@@ -255,9 +255,9 @@ impl Reading {
                 missing.push((Arc::clone(node), number));
                 continue;
             };
-            let offset = base
-                .checked_add(extent.offset)
-                .filter(|offset| offset.checked_add(extent.len).is_some_and(|end| i64::try_from(end).is_ok()));
+            let offset = base.checked_add(extent.offset).filter(|offset| {
+                offset.checked_add(extent.len).is_some_and(|end| i64::try_from(end).is_ok())
+            });
             let Some(offset) = offset else {
                 return Err(Error::value(format!(
                     "the shard index places subchunk {} at bytes {} and on, {} of them, outside of any object",
@@ -370,8 +370,7 @@ fn units_of(mut ready: Vec<(Arc<Node>, usize)>, part: Option<&Arc<Part>>, units:
     while let Some((node, first)) = ready.next() {
         let most = (UNIT / node.plan.layout.len.max(1)).max(1);
         let mut end = first + 1;
-        while end - first < most && ready.next_if(|(next, number)| Arc::ptr_eq(next, &node) && *number == end).is_some()
-        {
+        while end - first < most && ready.next_if(|(next, number)| Arc::ptr_eq(next, &node) && *number == end).is_some() {
             end += 1;
         }
         units.push(Unit::Subchunks { node, numbers: first..end, part: part.cloned() });
