@@ -85,9 +85,10 @@ impl ShardPlan {
         self.pieces(number).iter().map(|piece| self.pieces.axes(piece)).collect()
     }
 
-    /// Whether every subchunk is touched: zarr then reads the shard as a whole.
-    pub fn touches_all(&self) -> bool {
-        self.len() == self.grid.len()
+    /// Whether zarr's reads of the shard pass all its bytes by what a store checks them by: it reads all of it, or its end,
+    /// which zipfile comes to from the beginning.
+    pub fn is_checked(&self, sharding: &Sharding) -> bool {
+        self.len() == self.grid.len() || !sharding.index_at_start
     }
 
     /// Whether every subchunk of the shard is overwritten completely: nothing stored before remains.

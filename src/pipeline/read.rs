@@ -315,7 +315,7 @@ impl Read {
             return Ok(None);
         };
         let window = Window::whole(&opened)?;
-        if self.validate && shard.plan.touches_all() {
+        if self.validate && shard.plan.is_checked(self.sharding()) {
             window.check()?;
         }
         let index = shard::read_index(window, self.sharding(), &shard.plan)?;

@@ -136,7 +136,7 @@ fn data_offset(key: &str, entry: &Entry, head: &[u8]) -> Result<u64> {
     let [flags, name_len, extra_len] = [6, 26, 28].map(|at| u16::from_le_bytes([fixed[at], fixed[at + 1]]));
     let name = &rest[..rest.len().min(usize::from(name_len))];
     let utf8 = flags & 1 << 11 != 0;
-    if name != key.as_bytes() || !(utf8 || key.is_ascii()) {
+    if name != key.as_bytes() || usize::from(name_len) != key.len() || !(utf8 || key.is_ascii()) {
         return Err(bad(format!("File name in directory '{key}' and header '{}' differ.", name.escape_ascii())));
     }
     let start = (HEADER + name.len()) as u64 + u64::from(extra_len);
