@@ -13,6 +13,7 @@ import struct
 import sys
 import threading
 import zipfile
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ import numcodecs
 import numpy as np
 import pytest
 import zarr
-from zarr.codecs import BloscCodec, GzipCodec, TransposeCodec, ZstdCodec
+from zarr.codecs import BloscCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
 from zarr.storage import LocalStore, ZipStore
 
 import zarrs
@@ -304,18 +305,17 @@ def test_a_wrong_checksum(tmp_path, layout, method, selection, oracle) -> None:
     name = "0.0" if "zarr_format" in layout else "c/0/0"
     patched_directory(path, name, 16, b"\x01\x02\x03\x04")
     select = {**SELECTIONS, "part": lambda z: z[3:17, 8:12], "one": lambda z: z[7, 1]}[selection]
-    with oracle():
-        expected = outcome(path, select)
-    found = outcome(path, select)
-    if isinstance(expected, type):
-        assert found is expected is zipfile.BadZipFile
-    else:
-        # zarr reads ranges of a shard without its checksum, and of a deflated one as far as it has to.
-        assert "shards" in layout
-        if method == zipfile.ZIP_STORED:
-            np.testing.assert_array_equal(found, expected)
-        else:
-            assert found is zipfile.BadZipFile
+    # For ranges too: zipfile comes to the index at the end of a shard from its beginning.
+    assert assert_same(path, oracle, select) is zipfile.BadZipFile
+
+
+def test_a_shard_whose_index_is_at_its_start_is_read_in_parts_unchecked(tmp_path, oracle) -> None:
+    codec = ShardingCodec(chunk_shape=(5, 5), index_location="start")
+    layout = {"serializer": codec, "compressors": None}
+    path = make(tmp_path / "a.zip", layout, zipfile.ZIP_STORED)
+    patched_directory(path, "c/0/0", 16, b"\x01\x02\x03\x04")
+    assert not isinstance(assert_same(path, oracle, lambda z: z[3, 3:7]), type)
+    assert assert_same(path, oracle, lambda z: z[:10, :10]) is zipfile.BadZipFile
 
 
 @pytest.mark.parametrize("position", [0, 1, 5, 50, 100, -9, -1])
@@ -326,12 +326,12 @@ def test_a_flipped_bit_never_gives_other_values(tmp_path, layout, method, positi
     at = 30 + len(name) + position % info.compress_size
     byte = path.read_bytes()[info.header_offset + at]
     patched_header(path, name, at, bytes([byte ^ 0x10]))
-    with oracle():
-        expected = outcome(path, lambda z: z[:])
-    found = outcome(path, lambda z: z[:])
-    assert isinstance(expected, type)
-    assert isinstance(found, type)
-    assert found is expected
+    # The last bits of a deflate stream mean nothing; all others do.
+    found = assert_same(path, oracle, lambda z: z[:])
+    if isinstance(found, type):
+        assert issubclass(found, zipfile.BadZipFile | zlib.error)
+    else:
+        np.testing.assert_array_equal(found, DATA)
 
 
 def test_partial_reads_of_raw_chunks_check_the_whole_as_zarr_does(tmp_path, oracle) -> None:
@@ -375,21 +375,17 @@ def test_a_deflated_flood_is_bounded(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("selection", ["all", "part"])
-def test_an_archive_that_is_cut_off_while_it_is_open(
-    tmp_path, layout, method, selection, oracle
-) -> None:
-    found = []
-    for context in (oracle(), zarr.config.set({})):
-        path = make(tmp_path / "a.zip", layout, method)
-        with context, opened(path) as array:
-            array[0, 0]
-            os.truncate(path, 40)
-            with pytest.raises(Exception) as raised:
-                SELECTIONS[selection](array)
-            found.append(raised.type)
-    # zipfile says that a header is cut off as BadZipFile, and data as EOFError; its file may hold more than is on disk.
-    assert found[1] in (zipfile.BadZipFile, EOFError)
-    assert found[0] in (zipfile.BadZipFile, EOFError)
+def test_an_archive_that_is_cut_off_while_it_is_open(tmp_path, layout, method, selection) -> None:
+    path = make(tmp_path / "a.zip", layout, method)
+    name = "1.0" if "zarr_format" in layout else "c/1/0"
+    header = zipfile.ZipFile(path).getinfo(name).header_offset
+    # zipfile's classes; it cannot be asked itself, since its file object may hold more than is left on the disk.
+    for left, error in ((50, EOFError), (10, zipfile.BadZipFile)):
+        with opened(path) as array:
+            os.truncate(path, header + left)
+            with pytest.raises(error, match=f"chunk {name}"):
+                array[10:20, :10] if selection == "all" else array[13:17, 8]
+        make(path, layout, method)
 
 
 def test_an_archive_that_is_cut_off_does_not_open(tmp_path, method) -> None:
@@ -459,7 +455,7 @@ def test_other_ways_to_open_are_awaited_in_python(tmp_path, kind, method) -> Non
         store = Own(path)
     else:
         store = ZipStore(path, mode="r", read_only=False)
-    array = zarr.open_array(store, mode="r")
+    array = zarr.open_array(store, mode="r" if store.read_only else "r+")
     np.testing.assert_array_equal(array[:], DATA)
     assert zarrs.explain(array).store.startswith("awaited in Python")
     store.close()

@@ -4,6 +4,8 @@
 
 mod directory;
 mod object;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::path::PathBuf;
