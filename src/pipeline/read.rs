@@ -315,7 +315,7 @@ impl Read {
             return Ok(None);
         };
         let window = Window::whole(&opened)?;
-        if self.validate && shard.plan.is_checked(self.sharding()) {
+        if self.validate && shard.plan.is_checked(self.sharding(), window.len) {
             window.check()?;
         }
         let index = shard::read_index(window, self.sharding(), &shard.plan)?;

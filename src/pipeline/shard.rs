@@ -32,7 +32,7 @@ pub fn read(
     rows: Rows<'_>,
 ) -> Result<()> {
     let plan = ShardPlan::new(sharding, shape, rows, reader.engine.item_size)?;
-    if reader.validate && plan.is_checked(sharding) {
+    if reader.validate && plan.is_checked(sharding, window.len) {
         window.check()?;
     }
     let index = read_index(window, sharding, &plan)?;

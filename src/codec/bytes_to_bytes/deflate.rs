@@ -186,8 +186,9 @@ pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut V
         }
     }
     match inflate(false, input, out, most.min(claim)) {
-        Err(Error { kind: Kind::Value, .. }) if claim <= most => out.truncate(start + claim),
-        Err(Error { kind: Kind::Eof, .. }) => {}
+        Err(Error { kind: Kind::Value, .. }) if claim <= most => out.truncate(start.saturating_add(claim)),
+        // The decoder has room for one byte more than it may give.
+        Err(Error { kind: Kind::Eof, .. }) => out.truncate(start.saturating_add(claim)),
         outcome => return outcome.map(drop),
     }
     Ok(())
