@@ -24,6 +24,8 @@ pub enum Kind {
     Eof,
     /// `gzip.BadGzipFile`: not gzip, or its trailer does not match.
     BadGzip,
+    /// `zipfile.BadZipFile`: a damaged archive, or an entry whose checksum does not match.
+    BadZip,
     /// `zlib.error`: a damaged deflate stream.
     Zlib,
     /// `lzma.LZMAError`: a damaged xz or LZMA stream, or options that liblzma refuses.

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
+from zarr.storage import ZipStore
 
-from zarrs import _config, _data_types, _near, _python_steps, _text
+from zarrs import _config, _data_types, _near, _python_steps, _text, _zip
 from zarrs._codecs import chain_of, evolve
 from zarrs._pipeline import ZarrsCodecPipeline
-from zarrs._stores import NativeStores
+from zarrs._stores import NativeStores, unwrapped
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
     import zarr
+    from zarr.abc.store import Store
+    from zarr.core.buffer import BufferPrototype
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Explanation:
     pipeline : str
         The class that zarr calls for this array.
     store : str
-        The path to the store: "native files", "native memory", or how Python is asked for it, with its class.
+        The path to the store: "native files", "native zip", "native memory", or how Python is asked for it, with its class.
     steps : tuple of (str, str)
         For each codec, in encoding order, its class and where it runs: "Rust", "Python", or "zarr-python" for all of them.
         Python codecs inside a shard follow the sharding codec; filters and compressor of format 2 stand for themselves
@@ -80,16 +83,25 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     store = async_array.store_path.store
-    handle = NativeStores().handle(store, _config.current())
-    if handle is None:
-        near = _near.near(store, spec.prototype) is not None
-        how = "called in Python, from a few threads" if near else "awaited in Python"
-        path = f"{how} ({type(store).__module__}.{type(store).__qualname__})"
-    else:
-        path = "native memory" if isinstance(handle, dict | tuple) else "native files"
+    path = _store_path(store, spec.prototype)
     if reasons:
         steps = tuple((type(codec).__name__, "zarr-python") for codec in pipeline)
     return Explanation(not reasons, name, path, steps, tuple(reasons))
+
+
+def _store_path(store: Store, prototype: BufferPrototype) -> str:
+    near = _near.near(store, prototype) is not None
+    how = "called in Python, from a few threads" if near else "awaited in Python"
+    awaited = f"{how} ({type(store).__module__}.{type(store).__qualname__})"
+    plain = unwrapped(store)
+    if type(plain) is ZipStore:
+        # Without a handle, which would open the archive.
+        refusal = _zip.refusal(plain)
+        return "native zip" if refusal is None else f"{awaited}: {refusal}"
+    handle = NativeStores().handle(store, _config.current())
+    if handle is None:
+        return awaited
+    return "native memory" if isinstance(handle, dict | tuple) else "native files"
 
 
 def _chunk_spec(async_array: Any) -> ArraySpec:

@@ -18,6 +18,7 @@ __all__ = [
     "RemoteRead",
     "RemoteWrite",
     "UnsupportedError",
+    "ZipStore",
     "cpus",
     "read",
     "shutdown",
@@ -57,6 +58,14 @@ class LocalStore:
         cls, root: str | os.PathLike[str], direct_io: bool, file_handle_cache_size: int
     ) -> LocalStore: ...
     def direct_io_refused(self) -> bool: ...
+
+@final
+class ZipStore:
+    """The archive that one `zarr.storage.ZipStore` has open for reading."""
+
+    def __new__(
+        cls, descriptor: int, path: str | os.PathLike[str], start: int, names: int
+    ) -> ZipStore: ...
 
 @final
 class Options:

@@ -6,7 +6,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import zarr.storage
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore, WrapperStore, ZipStore
+
+from zarrs import _zip
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 _ManagedMemoryStore = getattr(zarr.storage, "ManagedMemoryStore", None)
 
 
+def unwrapped(store: Store) -> Store:
+    """`store` without plain wrappers around it, which hand every call on as it is."""
+    while type(store) is WrapperStore:
+        store = store._store
+    return store
+
+
 class NativeStores:
     """Native handles of the stores that one pipeline meets, made at first use."""
 
@@ -27,17 +36,16 @@ class NativeStores:
         self._local: tuple[Any, Configuration, _internal.LocalStore] | None = None
 
     def handle(self, store: Store, configuration: Configuration) -> Any:
-        """What the engine takes for `store`: a directory, the dictionary of a memory store, or one with a key prefix.
+        """What the engine takes for `store`: a directory, an archive, the dictionary of a memory store, or one with a key prefix.
 
         None for any other store: Python awaits it, the engine decodes.
         """
+        store = unwrapped(store)
         kind = type(store)
-        while kind is WrapperStore:
-            # It hands every call on as it is.
-            store = store._store  # type: ignore[attr-defined]
-            kind = type(store)
         if kind is LocalStore:
             return self._directory(store, configuration)
+        if kind is ZipStore:
+            return _zip.archive(store)  # type: ignore[arg-type]
         if kind is MemoryStore:
             objects = store._store_dict  # type: ignore[attr-defined]
             return objects if type(objects) is dict else None

@@ -51,6 +51,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Kind::Memory => PyMemoryError::new_err(message),
         Kind::Utf8(bytes) => not_utf8(py, &bytes, &message),
         Kind::BadGzip => imported("gzip", "BadGzipFile"),
+        Kind::BadZip => imported("zipfile", "BadZipFile"),
         Kind::Zlib => imported("zlib", "error"),
         Kind::Lzma => imported("lzma", "LZMAError"),
         Kind::Io(source) => match source.raw_os_error() {

@@ -24,6 +24,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnsupportedError", errors::unsupported_type(module.py())?)?;
     module.add_class::<engine::PyEngine>()?;
     module.add_class::<store::PyLocalStore>()?;
+    module.add_class::<store::PyZipStore>()?;
     module.add_class::<call::Options>()?;
     module.add_class::<call::Pending>()?;
     module.add_class::<owned::OwnedBytes>()?;

@@ -1,6 +1,6 @@
-//! Native stores as Python makes them: a directory, or the dictionary of a memory store.
+//! Native stores as Python makes them: a directory, an open ZIP archive, or the dictionary of a memory store.
 
-#![allow(unsafe_code, reason = "vouches for the bytes of stored objects")]
+#![allow(unsafe_code, reason = "vouches for the bytes of stored objects, and for a descriptor")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::memory::Held;
 use crate::pipeline::Batch;
 use crate::pipeline::source::Store;
 use crate::store::local::{LocalStore, Options};
+use crate::store::zip::ZipStore;
 
 /// The files of one `zarr.storage.LocalStore`.
 #[pyclass(frozen, name = "LocalStore", module = "zarrs._internal")]
@@ -33,10 +34,39 @@ impl PyLocalStore {
     }
 }
 
-/// The engine's store for a batch (a directory, a dictionary, or a dictionary with a prefix of its keys), and the Python objects that must stay alive with it.
+/// The archive that one `zarr.storage.ZipStore` has open for reading.
+#[pyclass(frozen, name = "ZipStore", module = "zarrs._internal")]
+pub struct PyZipStore(Arc<ZipStore>);
+
+#[pymethods]
+impl PyZipStore {
+    /// The archive behind Python's open `descriptor`, which is not kept: this store has one of its own for the same file.
+    /// zipfile has found its directory at `start`, with so many different `names`.
+    #[new]
+    #[cfg(unix)]
+    fn new(py: Python<'_>, descriptor: i32, path: PathBuf, start: u64, names: usize) -> PyResult<Self> {
+        use crate::store::zip::Found;
+        use std::fs::File;
+        use std::os::fd::BorrowedFd;
+
+        if descriptor < 0 {
+            return Err(unsupported(py, "store", "its archive is closed"));
+        }
+        // SAFETY: it is not -1, and only borrowed for this call, in which zarr's lock keeps the archive open. Were it closed
+        // all the same, the system would say so, or give another file, in which the directory is not found.
+        let owned = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?;
+        let archive = py.detach(|| ZipStore::new(File::from(owned), path, Found { start, names }));
+        archive.map(|archive| Self(Arc::new(archive))).map_err(|reason| unsupported(py, "store", &reason))
+    }
+}
+
+/// The engine's store for a batch (a directory, an archive, a dictionary, or a dictionary with a prefix of its keys), and the Python objects that must stay alive with it.
 pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<PyAny>>)> {
     if let Ok(local) = store.cast::<PyLocalStore>() {
         return Ok((Store::Local(Arc::clone(&local.get().0)), Vec::new()));
+    }
+    if let Ok(archive) = store.cast::<PyZipStore>() {
+        return Ok((Store::Zip(Arc::clone(&archive.get().0)), Vec::new()));
     }
     let py = store.py();
     let (objects, prefix) = match store.cast::<PyTuple>() {

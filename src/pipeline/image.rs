@@ -153,11 +153,13 @@ impl Reader<'_> {
     /// # Errors
     /// As [`Reader::decode`].
     pub fn read_encoded(&self, window: Window<'_>, chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Result<()> {
-        if window.in_memory().is_none()
-            && self.may_read_span(chain, layout, rows)
-            && let Some(outcome) = self.read_span(window, chain, layout, rows)
-        {
-            return outcome;
+        if window.in_memory().is_none() && self.may_read_span(chain, layout, rows) {
+            if self.validate {
+                window.check()?;
+            }
+            if let Some(outcome) = self.read_span(window, chain, layout, rows) {
+                return outcome;
+            }
         }
         let mut stored = Scratch::take(STORED);
         let bytes = window.read(&mut stored)?;
@@ -279,6 +281,9 @@ impl Reader<'_> {
             return window.read_into(0, place);
         }
         if let [axes] = rows.axes {
+            if self.validate {
+                window.check()?;
+            }
             return self.read_raw_row(window, layout, axes, rows.lists);
         }
         let mut image = Image::take();

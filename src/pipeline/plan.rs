@@ -85,6 +85,16 @@ impl ShardPlan {
         self.pieces(number).iter().map(|piece| self.pieces.axes(piece)).collect()
     }
 
+    /// Whether zarr's reads of a shard of `len` bytes pass all of them by a checksum of the store: it reads all of it, or
+    /// its end, which zipfile comes to from the beginning, or a beginning that zipfile finds worth reading to the end.
+    pub fn is_checked(&self, sharding: &Sharding, len: u64) -> bool {
+        /// zipfile never reads less.
+        const LEAST: usize = 4096;
+        self.len() == self.grid.len()
+            || !sharding.index_at_start
+            || len <= sharding.index_size(self.grid.len()).max(LEAST) as u64
+    }
+
     /// Whether every subchunk of the shard is overwritten completely: nothing stored before remains.
     pub fn overwrites_all(&self) -> bool {
         self.len() == self.grid.len()

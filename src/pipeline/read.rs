@@ -11,7 +11,7 @@ use crate::error::{Error, Result, unless_dropped};
 use crate::memory::{Image, Kept, Place, Scratch, Shared, repeat, swapped};
 use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
 use crate::pipeline::plan::ShardPlan;
-use crate::pipeline::source::{Opened, Store, Window};
+use crate::pipeline::source::{Opened, Size, Store, Window};
 use crate::pipeline::{Batch, Engine, shard};
 use crate::selection::{Axis, count, is_whole};
 
@@ -25,6 +25,7 @@ pub struct Read {
     fill: Vec<u8>,
     validate: bool,
     layouts: Vec<Layout>,
+    sizes: Vec<Size>,
     missing: Vec<AtomicBool>,
     /// Text to which references in `out` point.
     kept: Kept,
@@ -40,10 +41,18 @@ impl Read {
             .specs
             .iter()
             .map(|spec| Layout::new(&engine.chain, &spec.shape, engine.item_size))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
+        let index = |layout: &Layout| match &engine.chain.serializer {
+            Serializer::Sharding(sharding) => {
+                sharding.grid(&layout.stored_shape).map_or(0, |grid| sharding.index_size(grid.len()))
+            }
+            Serializer::Bytes | Serializer::Vlen(_) => 0,
+        };
+        let text = engine.text.is_some();
+        let sizes = layouts.iter().map(|layout| Size::new(layout.len, index(layout)).or_text(text)).collect();
         let fill = swapped(&engine.fill, out.element());
         let missing = batch.groups.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { engine, batch, store, out, fill, validate, layouts, missing, kept: Kept::default() })
+        Ok(Self { engine, batch, store, out, fill, validate, layouts, sizes, missing, kept: Kept::default() })
     }
 
     /// Number of chunks.
@@ -99,6 +108,10 @@ impl Read {
         &self.layouts[self.batch.groups[number].spec]
     }
 
+    fn size(&self, number: usize) -> Size {
+        self.sizes[self.batch.groups[number].spec]
+    }
+
     /// Reads the chunks `range`, neighbours along the array's last axis together.
     ///
     /// # Errors
@@ -141,7 +154,9 @@ impl Read {
         let key = self.batch.key(number);
         let lone = chain.lone_sharding();
         if lone.is_some() || chain.is_raw() || reader.may_read_span(chain, layout, rows) {
-            let Some(opened) = self.store.open(number, key)? else { return self.missing(number, rows) };
+            let Some(opened) = self.store.open(number, key, self.size(number))? else {
+                return self.missing(number, rows);
+            };
             let window = Window::whole(&opened)?;
             return match lone {
                 Some(sharding) => shard::read(&reader, window, sharding, &layout.shape, rows),
@@ -150,7 +165,7 @@ impl Read {
             };
         }
         let mut buffer = Scratch::take(STORED);
-        match self.store.get(number, key, hint(layout), &mut buffer)? {
+        match self.store.get(number, key, self.size(number), &mut buffer)? {
             None => self.missing(number, rows),
             Some(bytes) => self.unless_missing(number, rows, reader.decode(bytes, chain, layout, rows)),
         }
@@ -233,7 +248,7 @@ impl Read {
     fn decode_into(&self, number: usize, place: Place<'_>) -> Result<bool> {
         let key = self.batch.key(number);
         if self.engine.chain.is_raw() {
-            let Some(opened) = self.store.open(number, key)? else { return Ok(false) };
+            let Some(opened) = self.store.open(number, key, self.size(number))? else { return Ok(false) };
             let window = Window::whole(&opened)?;
             if window.len != place.len() as u64 {
                 return Err(wrong_length(window.len as usize, place.len()));
@@ -242,7 +257,7 @@ impl Read {
             return Ok(true);
         }
         let mut stored = Scratch::take(STORED);
-        let Some(bytes) = self.store.get(number, key, hint(self.layout(number)), &mut stored)? else {
+        let Some(bytes) = self.store.get(number, key, self.size(number), &mut stored)? else {
             return Ok(false);
         };
         unless_dropped(self.engine.chain.decompress_into(bytes, place, self.validate))
@@ -295,7 +310,7 @@ impl Read {
                 Some(file) => file.clone(),
                 None => self
                     .store
-                    .open(shard.number, self.batch.key(shard.number))?
+                    .open(shard.number, self.batch.key(shard.number), self.size(shard.number))?
                     .expect("an object in memory is held for the whole batch"),
             };
             let window = Window::whole(&opened)?;
@@ -306,15 +321,21 @@ impl Read {
     }
 
     fn open_shard(&self, shard: &ShardRead) -> Result<Option<OpenShard>> {
-        let Some(opened) = self.store.open(shard.number, self.batch.key(shard.number))? else {
+        let Some(opened) = self.store.open(shard.number, self.batch.key(shard.number), self.size(shard.number))? else {
             let axes: Vec<&[Axis]> = self.batch.rows_of(shard.number).collect();
             self.missing(shard.number, Rows { axes: &axes, lists: &self.batch.lists })?;
             return Ok(None);
         };
-        let index = shard::read_index(Window::whole(&opened)?, self.sharding(), &shard.plan)?;
+        let window = Window::whole(&opened)?;
+        if self.validate && shard.plan.is_checked(self.sharding(), window.len) {
+            window.check()?;
+        }
+        let index = shard::read_index(window, self.sharding(), &shard.plan)?;
         // Bytes in memory are opened again by each unit: they borrow from the store.
         let file = match opened {
             Opened::File(object) => Some(Opened::File(object)),
+            Opened::Entry(object) => Some(Opened::Entry(object)),
+            Opened::Inflated(bytes) => Some(Opened::Inflated(bytes)),
             Opened::Bytes(_) | Opened::Part { .. } => None,
         };
         Ok(Some((file, index)))
@@ -322,7 +343,11 @@ impl Read {
 
     /// About how long the work takes on one thread, in microseconds.
     pub fn estimate(&self) -> f64 {
-        let per_object = if matches!(self.store, Store::Local(_)) { 6.0 } else { 0.5 };
+        let per_object = match self.store {
+            Store::Local(_) => 6.0,
+            Store::Zip(_) => 2.0,
+            Store::Memory(_) => 0.5,
+        };
         (0..self.len()).map(|number| per_object + self.estimate_decode(number)).sum()
     }
 
@@ -342,11 +367,6 @@ impl Read {
             }
         }
     }
-}
-
-/// An upper bound for the stored length of a chunk that is not damaged, in bytes.
-fn hint(layout: &Layout) -> usize {
-    layout.len + layout.len / 64 + 1024
 }
 
 /// About how many subchunks the axes touch.

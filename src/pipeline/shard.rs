@@ -32,6 +32,9 @@ pub fn read(
     rows: Rows<'_>,
 ) -> Result<()> {
     let plan = ShardPlan::new(sharding, shape, rows, reader.engine.item_size)?;
+    if reader.validate && plan.is_checked(sharding, window.len) {
+        window.check()?;
+    }
     let index = read_index(window, sharding, &plan)?;
     read_subchunks(reader, Shard { window, sharding, plan: &plan, index: &index }, 0..plan.len())
 }

@@ -8,12 +8,15 @@ use crate::error::{Error, Result};
 use crate::memory::{Held, Place};
 use crate::store::ByteRange;
 use crate::store::local::{LocalStore, Object};
+use crate::store::zip::{self, ZipStore};
 
 /// The native stores.
 #[derive(Debug)]
 pub enum Store {
     /// Files below a directory.
     Local(Arc<LocalStore>),
+    /// Entries of an archive.
+    Zip(Arc<ZipStore>),
     /// The objects of a memory store, by group number of the batch; `None` for a missing key. `bindings/` keeps their
     /// owners alive until the batch is done.
     Memory(Vec<Option<Held>>),
@@ -21,26 +24,57 @@ pub enum Store {
 
 impl Store {
     /// Opens the object of group `number` for ranged reads; `None`: missing.
-    pub fn open(&self, number: usize, key: &str) -> Result<Option<Opened<'_>>> {
+    pub fn open(&self, number: usize, key: &str, size: Size) -> Result<Option<Opened<'_>>> {
         Ok(match self {
             Self::Local(store) => store.open(key)?.map(|object| Opened::File(Arc::new(object))),
+            Self::Zip(store) => store.open(key, size.most)?.map(|entry| match entry {
+                zip::Opened::Stored(object) => Opened::Entry(object),
+                zip::Opened::Inflated(bytes) => Opened::Inflated(bytes),
+            }),
             Self::Memory(objects) => objects[number].as_ref().map(|held| Opened::Bytes(held.bytes())),
         })
     }
 
     /// All bytes of the object of group `number`, in `buffer` unless they are in memory anyway; `None`: missing.
-    /// `hint` is an upper bound in bytes if the object is well formed.
     pub fn get<'a>(
         &'a self,
         number: usize,
         key: &str,
-        hint: usize,
+        size: Size,
         buffer: &'a mut Vec<u8>,
     ) -> Result<Option<&'a [u8]>> {
         Ok(match self {
-            Self::Local(store) => store.get(key, hint, buffer)?.then_some(buffer.as_slice()),
+            Self::Local(store) => store.get(key, size.hint, buffer)?.then_some(buffer.as_slice()),
+            Self::Zip(store) => store.get(key, size.most, buffer)?,
             Self::Memory(objects) => objects[number].as_ref().map(Held::bytes),
         })
+    }
+}
+
+/// How long the stored form of a chunk may be, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Hardly ever exceeded if it is well formed: what a buffer is made for.
+    pub hint: usize,
+    /// What a compressed archive entry may inflate to.
+    pub most: usize,
+}
+
+impl Size {
+    /// An entry that inflates to no more is never refused: archives may hold shards with much dead space.
+    const LEAST: usize = 64 << 20;
+
+    /// For chunks of `len` bytes, of which shards have an index of `index` bytes too.
+    pub fn new(len: usize, index: usize) -> Self {
+        let most = len.saturating_mul(2).saturating_add(index).saturating_add(1 << 16).max(Self::LEAST);
+        Self { hint: len + len / 64 + 1024, most }
+    }
+
+    /// The same, if `text` with room for elements of variable length, whose chunk says nothing of their size.
+    #[must_use]
+    pub fn or_text(self, text: bool) -> Self {
+        let most = self.hint.saturating_mul(64).saturating_add(1 << 28);
+        Self { most: if text { self.most.max(most) } else { self.most }, ..self }
     }
 }
 
@@ -49,6 +83,10 @@ impl Store {
 pub enum Opened<'a> {
     /// A file; shared by the threads that read its subchunks.
     File(Arc<Object>),
+    /// An entry of an archive that is stored as it is.
+    Entry(zip::Object),
+    /// An entry of an archive that was inflated.
+    Inflated(Arc<Vec<u8>>),
     /// Bytes in memory.
     Bytes(&'a [u8]),
     /// The bytes from `start` on of an object of unknown length, of which no others were asked for.
@@ -66,6 +104,8 @@ impl Opened<'_> {
     pub fn len(&self) -> Result<u64> {
         match self {
             Self::File(object) => object.len(),
+            Self::Entry(object) => Ok(object.len()),
+            Self::Inflated(bytes) => Ok(bytes.len() as u64),
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
             Self::Part { .. } => Ok(UNKNOWN),
         }
@@ -109,6 +149,15 @@ impl<'a> Window<'a> {
         }
     }
 
+    /// Checks what the store itself keeps to check all of the object by, before only parts are read where zarr reads all;
+    /// nothing if this window is a part itself, or that was done before.
+    pub fn check(&self) -> Result<()> {
+        match self.object {
+            Opened::Entry(object) if self.start == 0 && self.len == object.len() => object.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes, in `buffer` unless they are in memory anyway.
     pub fn read<'b>(&self, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]>
     where
@@ -127,7 +176,8 @@ impl<'a> Window<'a> {
                 }
                 Ok(buffer)
             }
-            Opened::Bytes(_) | Opened::Part { .. } => Ok(self.in_memory().unwrap_or_default()),
+            Opened::Entry(object) => object.read(self.start, self.len, buffer).map(|()| buffer.as_slice()),
+            Opened::Inflated(_) | Opened::Bytes(_) | Opened::Part { .. } => Ok(self.in_memory().unwrap_or_default()),
         }
     }
 
@@ -141,7 +191,8 @@ impl<'a> Window<'a> {
         }
         match self.object {
             Opened::File(object) => object.read_into(self.start + from, place),
-            Opened::Bytes(_) | Opened::Part { .. } => {
+            Opened::Entry(object) => object.read_into(self.start + from, place),
+            Opened::Inflated(_) | Opened::Bytes(_) | Opened::Part { .. } => {
                 let bytes = self.in_memory().unwrap_or_default();
                 let there = bytes.len().saturating_sub(from as usize).min(place.len());
                 if there < place.len() {
@@ -156,7 +207,8 @@ impl<'a> Window<'a> {
     /// The bytes if they are in memory already.
     pub fn in_memory(&self) -> Option<&'a [u8]> {
         match self.object {
-            Opened::File(_) => None,
+            Opened::File(_) | Opened::Entry(_) => None,
+            Opened::Inflated(bytes) => Some(&bytes[self.start as usize..(self.start + self.len) as usize]),
             Opened::Bytes(bytes) => Some(&bytes[self.start as usize..(self.start + self.len) as usize]),
             Opened::Part { start, bytes } => {
                 let from = self.start.saturating_sub(*start).min(bytes.len() as u64) as usize;

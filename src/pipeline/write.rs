@@ -11,7 +11,7 @@ use crate::memory::{Image, Scratch, Shared};
 use crate::pipeline::encode::{Encoded, Writer};
 use crate::pipeline::image::{Layout, Rows, STORED};
 use crate::pipeline::plan::ShardPlan;
-use crate::pipeline::source::Store;
+use crate::pipeline::source::{Size, Store};
 use crate::pipeline::{Batch, Engine, encode};
 use crate::selection::{Axis, covers};
 
@@ -145,7 +145,7 @@ impl Write {
             let stored = match fed {
                 Some(stored) => stored.filter(|_| !plan.overwrites_all()),
                 None if plan.overwrites_all() => None,
-                None => self.store.get(number, key, 2 * layout.len, &mut existing)?,
+                None => self.store.get(number, key, Size::new(2 * layout.len, 0), &mut existing)?,
             };
             let shard = encode::OldShard::new(stored, sharding, &plan)?;
             let parts = (0..plan.len())
@@ -156,7 +156,7 @@ impl Write {
         let old = match fed {
             _ if self.is_complete(number, &axes) => None,
             Some(stored) => stored,
-            None => self.store.get(number, key, layout.len + 4096, &mut existing)?,
+            None => self.store.get(number, key, Size::new(layout.len, 0), &mut existing)?,
         };
         let (mut image, mut out) = (Image::take(), Scratch::take(OUT));
         match writer.encode(chain, layout, old, rows, &mut image, &mut out)? {
@@ -169,6 +169,7 @@ impl Write {
     fn set(&self, number: usize, parts: &[&[u8]]) -> Result<()> {
         match &self.store {
             Store::Local(store) => store.set(self.batch.key(number), parts),
+            Store::Zip(_) => Err(read_only()),
             Store::Memory(_) => {
                 self.keep(number, Stored::Set(parts.concat()));
                 Ok(())
@@ -179,6 +180,7 @@ impl Write {
     fn erase(&self, number: usize) -> Result<()> {
         match &self.store {
             Store::Local(store) => store.erase(self.batch.key(number)),
+            Store::Zip(_) => Err(read_only()),
             Store::Memory(_) => {
                 self.keep(number, Stored::Erase);
                 Ok(())
@@ -275,9 +277,9 @@ impl Write {
                     return Ok(None);
                 }
                 let mut buffer = Vec::new();
-                let hint = 2 * self.layout(shard.number).len;
+                let size = Size::new(2 * self.layout(shard.number).len, 0);
                 let key = self.batch.key(shard.number);
-                Ok(self.store.get(shard.number, key, hint, &mut buffer)?.map(<[u8]>::to_vec))
+                Ok(self.store.get(shard.number, key, size, &mut buffer)?.map(<[u8]>::to_vec))
             };
             read().map_err(|error: Error| failure = Some(error)).ok()
         });
@@ -336,4 +338,9 @@ pub struct ShardWrite {
     /// The stored shard before; `None` altogether if reading it failed.
     #[allow(clippy::option_option, reason = "a shard that is missing is not one that could not be read")]
     old: OnceLock<Option<Option<Vec<u8>>>>,
+}
+
+/// Python refuses before a batch is made; this is for whoever comes by another way.
+fn read_only() -> Error {
+    Error::value("the archive was opened for reading")
 }

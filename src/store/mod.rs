@@ -1,6 +1,7 @@
 //! Where objects live: get, byte ranges, set and erase by key. No metadata, no codecs, no listing.
 
 pub mod local;
+pub mod zip;
 
 /// Which bytes of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

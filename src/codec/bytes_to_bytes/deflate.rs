@@ -153,3 +153,43 @@ pub(super) fn inflate(zlib: bool, input: &[u8], out: &mut Vec<u8>, limit: usize)
         }
     })
 }
+
+/// The checksum of gzip and ZIP over `data`, after `crc` over what came before; 0 for nothing.
+pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {
+    // SAFETY: a live slice.
+    unsafe { sys::libdeflate_crc32(crc, data.as_ptr().cast(), data.len()) }
+}
+
+/// Decodes one bare stream, an entry of a ZIP archive that claims to hold `claimed` bytes, onto `out`, as Python's zipfile
+/// does: no byte more than claimed is given, and a stream that ends early gives what it has. The entry's checksum, which
+/// the caller checks, is what tells of both.
+///
+/// # Errors
+/// `Zlib` for damage, `Value` beyond `most` bytes.
+pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut Vec<u8>) -> Result<()> {
+    /// What deflate can make of one byte, at the very most.
+    const RATIO: usize = 1032;
+    let start = out.len();
+    let claim = usize::try_from(claimed).unwrap_or(usize::MAX);
+    // No room is made for a claim that cannot be true.
+    if claim <= most.min(input.len().saturating_mul(RATIO)) {
+        let mut whole = false;
+        let fill = |place: Place<'_>| {
+            let decoded = decode_at_once(sys::libdeflate_deflate_decompress_ex, input, place)?;
+            whole = decoded.is_some();
+            Ok(decoded.map_or(0, |(_, written)| written))
+        };
+        // SAFETY: libdeflate has written as many bytes as it returns.
+        unsafe { append(out, claim, fill) }?;
+        if whole {
+            return Ok(());
+        }
+    }
+    match inflate(false, input, out, most.min(claim)) {
+        Err(Error { kind: Kind::Value, .. }) if claim <= most => out.truncate(start.saturating_add(claim)),
+        // The decoder has room for one byte more than it may give.
+        Err(Error { kind: Kind::Eof, .. }) => out.truncate(start.saturating_add(claim)),
+        outcome => return outcome.map(drop),
+    }
+    Ok(())
+}

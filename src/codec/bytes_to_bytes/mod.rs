@@ -20,6 +20,7 @@ pub mod shuffle;
 pub mod zlib;
 pub mod zstd;
 
+pub(crate) use deflate::{crc32, inflate_entry};
 pub use output::copy_exactly;
 pub(super) use output::{reserve, too_long};
 

@@ -34,16 +34,24 @@ impl Handle {
             let _ = refused;
             File::open(path)?
         };
+        let handle = Self::of(file, path.to_owned())?;
+        #[cfg(target_os = "linux")]
+        let handle = Self { direct, ..handle };
+        Ok(handle)
+    }
+
+    /// `file`, which somebody else opened at `path`.
+    pub(super) fn of(file: File, path: PathBuf) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         Ok(Self {
             file,
-            path: path.to_owned(),
+            path,
             identity: Identity::of(&metadata),
             #[cfg(target_os = "linux")]
-            direct,
+            direct: None,
         })
     }
 

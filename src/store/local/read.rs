@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::handle::Handle;
@@ -73,6 +73,15 @@ pub struct Object {
 }
 
 impl Object {
+    /// What `file`, which somebody else opened at `path`, holds.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn of(file: File, path: PathBuf) -> Result<Self> {
+        let handle = Handle::of(file, path).map_err(|error| Error::io("open", error))?;
+        Ok(Self { handle: Arc::new(handle) })
+    }
+
     /// Length in bytes, as of when it was opened.
     #[allow(clippy::len_without_is_empty, clippy::unnecessary_wraps)] // One length, asked once; on some stores it can fail.
     pub fn len(&self) -> Result<u64> {
