@@ -15,7 +15,7 @@ from zarr.codecs import Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import BufferPrototype, cpu
 from zarr.registry import register_codec
-from zarr.storage import LocalStore, MemoryStore, WrapperStore
+from zarr.storage import LocalStore, MemoryStore
 
 import zarrs
 from zarrs import _fallback

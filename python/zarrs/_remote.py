@@ -136,44 +136,51 @@ class _Crew:
         self._work = work
         self._cancels = cancels
         self._most = most
-        self._serving = 0
+        # Whoever serves or is about to, and those of them that have not had their first turn yet.
+        self._busy = 0
+        self._starting = 0
 
     @property
     def has_room(self) -> bool:
         """Whether one more piece of work could be under way."""
-        return self._serving < self._most
+        return self._busy < self._most
 
     async def serve(self) -> None:
-        """Works until nothing is left to take, calling others where there is more than this one can do."""
-        todo = self.todo
-        self._serving += 1
+        """Works on the caller's own task, until nothing is left to take."""
+        self._busy += 1
         try:
-            while todo:
-                work = todo.popleft()
-                if todo and self.has_room:
-                    self.call()
-                await self._work(work)
+            await self._serve()
         finally:
-            self._serving -= 1
+            self._busy -= 1
+
+    async def _serve(self) -> None:
+        """Works, calling others where there is more than this one can do."""
+        todo = self.todo
+        while todo:
+            work = todo.popleft()
+            if todo and self.has_room:
+                self.call()
+            await self._work(work)
 
     def call(self) -> None:
         """Makes tasks for what there is to do."""
-        for _ in range(min(len(self.todo), self._most - self._serving - self._starting())):
+        for _ in range(min(len(self.todo) - self._starting, self._most - self._busy)):
+            self._busy += 1
+            self._starting += 1
             task = asyncio.ensure_future(self._guarded())
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    def _starting(self) -> int:
-        # Tasks that have not had their first turn yet.
-        return max(len(self.tasks) - self._serving, 0)
-
     async def _guarded(self) -> None:
+        self._starting -= 1
         try:
-            await self.serve()
+            await self._serve()
         except BaseException as error:
             if self.error is None:
                 self.error = error
             self._stop()
+        finally:
+            self._busy -= 1
 
     def _stop(self) -> None:
         self.todo.clear()
