@@ -44,7 +44,7 @@ def read(array: zarr.Array[Any], name: str) -> Any:
 
 def selected(data: np.ndarray[Any, Any], name: str) -> Any:
     """What NumPy says."""
-    kind, selection = SELECTIONS[name]
+    selection = SELECTIONS[name][1]
     return data[np.ix_(*selection)] if name == "orthogonal" else data[selection]
 
 

@@ -175,6 +175,8 @@ async def write(session: _internal.RemoteWrite, store: Any, chunks: list[Any], m
                 break
             session.feed(number, store.get(key, None, None) if needs_old else None, True)
             for _, encoded, data in session.take():
+                if session.is_stopped():
+                    return
                 if data is None:
                     store.delete(encoded)
                 else:
@@ -198,9 +200,19 @@ async def _share_out(session: Any, work: Callable[[], None], todo: Any, threads:
             if time.perf_counter() - started > SLOW:
                 _threads.slow_calls = SLOW_CALLS
             return
+
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException:
+                # At once: the event loop may be busy, and the other threads go on until they see it.
+                todo.clear()
+                session.stop()
+                raise
+
         loop = asyncio.get_running_loop()
         pool = _threads.pool()
-        futures = {loop.run_in_executor(pool, work) for _ in range(threads)}
+        futures = {loop.run_in_executor(pool, guarded) for _ in range(threads)}
         await _all_of(session, todo, futures)
     except BaseException:
         todo.clear()

@@ -269,7 +269,8 @@ async def read(
         finally:
             flying -= size
             landed.set()
-        crew.todo.extend(session.feed(number, buffer, False))
+        if crew.error is None:
+            crew.todo.extend(session.feed(number, buffer, False))
 
     crew = _Crew(get, most, cancels=True)
     crew.todo.extend(requests)
@@ -314,7 +315,8 @@ async def write(
         if not gate.try_enter(limit):
             await gate.enter(limit)
         try:
-            if cancelled or session.is_stopped():
+            # After an error nothing is started, by whoever waited here or was busy meanwhile.
+            if cancelled or crew.error is not None or session.is_stopped():
                 return
             if not encoded:
                 buffer = await store.get(key, prototype=prototype)
@@ -329,7 +331,8 @@ async def write(
             held -= sizes.pop(number)
         else:
             session.feed(number, buffer, False)
-        admit()
+        if not cancelled and crew.error is None:
+            admit()
 
     def admit() -> None:
         """Starts as many chunks as may be held at once, and hands on what is encoded."""

@@ -20,9 +20,9 @@ use crate::bindings::store;
 use crate::bindings::work::{Batch, Completion, Task, Units};
 use crate::concurrency::{self, Job, Limits, Outcome, Work};
 use crate::memory::{Element, Shared, Swap};
-use crate::pipeline::{self, Engine};
 use crate::pipeline::read::Read;
 use crate::pipeline::write::{Stored, Write};
+use crate::pipeline::{self, Engine};
 
 /// Estimated work, in microseconds, that is done at once without letting go of the GIL: letting go and taking it again
 /// beside a busy thread costs more.
@@ -259,7 +259,8 @@ pub fn read(
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(out.clone().unbind());
     let read = Arc::new(
-        Read::new(Arc::clone(engine), batch, source, out_view, options.validate).map_err(|error| to_python(py, error))?,
+        Read::new(Arc::clone(engine), batch, source, out_view, options.validate)
+            .map_err(|error| to_python(py, error))?,
     );
     let estimate = read.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < read.len());
@@ -295,7 +296,8 @@ pub fn write(
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(value.clone().unbind());
     let write = Arc::new(
-        Write::new(Arc::clone(engine), batch, source, value_view, options.validate).map_err(|error| to_python(py, error))?,
+        Write::new(Arc::clone(engine), batch, source, value_view, options.validate)
+            .map_err(|error| to_python(py, error))?,
     );
     let estimate = write.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < write.len());

@@ -41,7 +41,9 @@ impl Job for Reading {
 
     fn bytes(&self, unit: &Unit) -> u64 {
         match unit {
-            Unit::Object { part, .. } | Unit::Subchunks { part, .. } => part.as_ref().map_or(0, |part| part.len() as u64),
+            Unit::Object { part, .. } | Unit::Subchunks { part, .. } => {
+                part.as_ref().map_or(0, |part| part.len() as u64)
+            }
         }
     }
 }
@@ -167,6 +169,11 @@ impl RemoteRead {
     /// The results, one for each projection, or the error of the lowest chunk that failed.
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.session.drop_spent();
+        let gone = self.session.job.gone();
+        if !gone.is_empty() {
+            py.detach(|| self.session.run_here(gone));
+            self.session.drop_spent();
+        }
         match self.session.take_failure() {
             Some(error) => Err(to_python(py, error)),
             None => statuses(py, &self.session.job.read),
@@ -319,8 +326,7 @@ impl RemoteWrite {
 
     /// What is ready to be stored: key, chunk number, and the new bytes or None to delete the key.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let encoded =
-            std::mem::take(&mut *self.session.job.encoded.lock().unwrap_or_else(PoisonError::into_inner));
+        let encoded = std::mem::take(&mut *self.session.job.encoded.lock().unwrap_or_else(PoisonError::into_inner));
         let list = PyList::empty(py);
         for (number, stored) in encoded {
             let key = self.session.job.write.batch().key(number);

@@ -48,7 +48,8 @@ pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<
     let mut owners = Vec::with_capacity(batch.groups.len());
     for number in 0..batch.groups.len() {
         let key = batch.key(number);
-        let found = if prefix.is_empty() { objects.get_item(key)? } else { objects.get_item(format!("{prefix}/{key}"))? };
+        let found =
+            if prefix.is_empty() { objects.get_item(key)? } else { objects.get_item(format!("{prefix}/{key}"))? };
         let Some(buffer) = found else {
             held.push(None);
             continue;

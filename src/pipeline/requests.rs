@@ -138,6 +138,7 @@ pub struct Reading {
     pub read: Read,
     coalesce: Coalesce,
     asked: Mutex<Vec<Option<Asked>>>,
+    gone: Mutex<Vec<usize>>,
 }
 
 impl Reading {
@@ -146,7 +147,7 @@ impl Reading {
     /// # Errors
     /// `Value` when a shard shape does not divide into subchunks.
     pub fn new(read: Read, coalesce: Coalesce) -> Result<(Self, Vec<Request>)> {
-        let reading = Self { coalesce, asked: Mutex::default(), read };
+        let reading = Self { coalesce, asked: Mutex::default(), gone: Mutex::default(), read };
         let first = (0..reading.read.len()).map(|group| reading.first(group)).collect::<Result<_>>()?;
         Ok((reading, first))
     }
@@ -205,8 +206,16 @@ impl Reading {
     fn feed_asked(&self, asked: Asked, part: Option<Part>) -> Result<(Vec<Request>, Vec<Unit>)> {
         let group = asked.group;
         let Some(mut part) = part else {
-            // A shard that went between its index and its subchunks counts as missing, as for zarr.
-            return Ok((Vec::new(), vec![Unit::Object { group, part: None }]));
+            let first = |target: &Target| match target {
+                Target::Object(_) => true,
+                Target::Index(node) => node.depth == 0,
+                Target::Subchunk(..) => false,
+            };
+            if asked.targets.iter().any(|(_, target)| first(target)) {
+                return Ok((Vec::new(), vec![Unit::Object { group, part: None }]));
+            }
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+            return Ok((Vec::new(), Vec::new()));
         };
         if let ByteRange::Range { start, .. } = asked.range {
             part.start = start;
@@ -239,6 +248,15 @@ impl Reading {
         Ok((self.merge(group, next), units))
     }
 
+    /// Shards that went between their index and their subchunks: missing as a whole, as for zarr. To be run once nothing
+    /// else of them runs any more, for other ranges may have come before.
+    pub fn gone(&self) -> Vec<Unit> {
+        let mut gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+        gone.sort_unstable();
+        gone.dedup();
+        gone.into_iter().map(|group| Unit::Object { group, part: None }).collect()
+    }
+
     /// What the index of `node` leads to: bytes to get, and subchunks that are missing.
     fn follow(
         &self,
@@ -255,9 +273,9 @@ impl Reading {
                 missing.push((Arc::clone(node), number));
                 continue;
             };
-            let offset = base.checked_add(extent.offset).filter(|offset| {
-                offset.checked_add(extent.len).is_some_and(|end| i64::try_from(end).is_ok())
-            });
+            let offset = base
+                .checked_add(extent.offset)
+                .filter(|offset| offset.checked_add(extent.len).is_some_and(|end| i64::try_from(end).is_ok()));
             let Some(offset) = offset else {
                 return Err(Error::value(format!(
                     "the shard index places subchunk {} at bytes {} and on, {} of them, outside of any object",
@@ -370,7 +388,8 @@ fn units_of(mut ready: Vec<(Arc<Node>, usize)>, part: Option<&Arc<Part>>, units:
     while let Some((node, first)) = ready.next() {
         let most = (UNIT / node.plan.layout.len.max(1)).max(1);
         let mut end = first + 1;
-        while end - first < most && ready.next_if(|(next, number)| Arc::ptr_eq(next, &node) && *number == end).is_some() {
+        while end - first < most && ready.next_if(|(next, number)| Arc::ptr_eq(next, &node) && *number == end).is_some()
+        {
             end += 1;
         }
         units.push(Unit::Subchunks { node, numbers: first..end, part: part.cloned() });
