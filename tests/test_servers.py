@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 numbers = itertools.count()
 
-# Threads of the server, and clients that stay open as long as the process.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning"),
-]
-
 
 @pytest.fixture(params=LAYOUTS)
 def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
