@@ -28,6 +28,8 @@ from zarr.storage import (
 )
 from zarr.testing.store import LatencyStore
 
+import zarrs
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
@@ -225,6 +227,26 @@ def test_an_override_of_get_is_honoured(tmp_path, layout, oracle) -> None:
         expected[:16, :10] = 0
     expected[0, 0] = 7
     check_reads(zarr.open_array(LocalStore(tmp_path)), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        ("memory", "native memory"),
+        ("wrapper", "native memory"),
+        ("wrapper of wrapper", "native files"),
+        ("obstore, local", "called from threads"),
+        ("obstore, memory", "called from threads"),
+        ("fsspec, local", "called from threads"),
+        ("fsspec, memory", "called from threads"),
+        ("wrapper of obstore", "awaited in Python"),
+        ("logging", "awaited in Python"),
+        ("a user's own", "awaited in Python"),
+    ],
+)
+def test_explain_names_the_way_that_a_store_is_reached(tmp_path, kind, way) -> None:
+    array = zarr.create_array(STORES[kind](tmp_path), shape=(8,), chunks=(4,), dtype="int32")
+    assert way in zarrs.explain(array).store
 
 
 @contextmanager

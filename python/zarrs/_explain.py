@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 
-from zarrs import _config, _data_types
+from zarrs import _config, _data_types, _near
 from zarrs._codecs import chain_of, evolve
 from zarrs._pipeline import ZarrsCodecPipeline
 from zarrs._stores import NativeStores
@@ -29,7 +29,7 @@ class Explanation:
     pipeline : str
         The class that zarr calls for this array.
     store : str
-        The path to the store: "native files", "native memory", or "awaited in Python" with its class.
+        The path to the store: "native files", "native memory", or "called from threads" or "awaited in Python" with its class.
     steps : tuple of (str, str)
         For each codec, in encoding order, its class and where it runs.
     reasons : tuple of str
@@ -78,7 +78,8 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     store = async_array.store_path.store
     handle = NativeStores().handle(store, _config.current())
     if handle is None:
-        path = f"awaited in Python ({type(store).__module__}.{type(store).__qualname__})"
+        way = "awaited in Python" if _near.near(store) is None else "called from threads"
+        path = f"{way} ({type(store).__module__}.{type(store).__qualname__})"
     else:
         path = "native memory" if isinstance(handle, dict | tuple) else "native files"
     if reasons:

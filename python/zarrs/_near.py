@@ -23,8 +23,6 @@ from zarrs._waiting import ended
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zarr.abc.store import Store
-
     from zarrs import _internal
 
 # Larger objects are awaited: then the wait costs little, and decoding is shared out by the pool.
@@ -79,7 +77,7 @@ class _Fsspec:
         self._missing = store.allowed_exceptions
 
     def _path(self, key: str) -> str:
-        from zarr.storage._fsspec import _dereference_path
+        from zarr.storage._fsspec import _dereference_path  # type: ignore[attr-defined]
 
         return _dereference_path(self._root, key)
 
@@ -98,7 +96,7 @@ class _Fsspec:
             self._files.rm(self._path(key))
 
 
-def near(store: Store) -> Any:
+def near(store: Any) -> Any:
     """How `store` is called without waiting; None for stores that have to be awaited."""
     kind = type(store)
     if kind is ObjectStore:

@@ -331,7 +331,7 @@ async def write(
             held -= sizes.pop(number)
         else:
             session.feed(number, buffer, False)
-        if not cancelled and crew.error is None:
+        if not session.is_stopped() and crew.error is None:
             admit()
 
     def admit() -> None:
