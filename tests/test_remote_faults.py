@@ -1,24 +1,24 @@
 """Stores in Python that fail, vanish or lie: the store's own error, zarr's exception class, nothing started afterwards.
 
-Cancellation is in test_remote_cancellation.py.
+Damaged objects are in test_remote_damage.py, cancellation is in test_remote_cancellation.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from typing import TYPE_CHECKING, Any
+import time
+from typing import Any
 
 import numpy as np
 import obstore.store
 import pytest
 import zarr
 from recording import METADATA, Recorder, plain
-from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
-from zarr.storage import FsspecStore, ObjectStore
+from zarr.codecs import BytesCodec, ShardingCodec
+from zarr.storage import ObjectStore
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from zarrs import _near
 
 DATA = np.arange(1, 64 * 64 + 1, dtype="int32").reshape(64, 64)
 SHARDED: dict[str, Any] = {"chunks": (8, 8), "shards": (32, 32), "compressors": None}
@@ -27,6 +27,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "plain": {"chunks": (8, 8)},
     "sharded": SHARDED,
 }
+RELEASE = tuple(map(int, zarr.__version__.split(".")[:2]))
 WHOLE = (slice(None), slice(None))
 # In parts: an index first.
 PART = (slice(1, 60), slice(2, 61))
@@ -154,6 +155,32 @@ def test_a_write_that_waits_at_the_gate_is_not_started_after_an_error() -> None:
     assert len(store.sets) == 1
 
 
+def test_a_near_store_is_not_called_after_an_error_although_the_loop_is_busy(monkeypatch) -> None:
+    array = zarr.create_array(
+        ObjectStore(obstore.store.MemoryStore()), shape=DATA.shape, chunks=(8, 8), dtype="int32"
+    )
+    begun: list[str] = []
+
+    def put(_: Any, key: str, __: Any) -> None:
+        begun.append(key)
+        if len(begun) == _near.THREADS:
+            raise OwnError(key)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(_near._Obstore, "set", put)
+
+    async def main() -> None:
+        write = asyncio.ensure_future(array.async_array.setitem(WHOLE, -1))
+        while not begun:
+            await asyncio.sleep(0)
+        time.sleep(0.2)
+        with pytest.raises(OwnError):
+            await write
+
+    asyncio.run(main())
+    assert len(begun) == _near.THREADS
+
+
 def test_a_failed_request_of_a_read_ends_the_call_without_further_rounds() -> None:
     store, array = make(chunks=(4, 4), shards=(16, 16), compressors=None)
     error = OwnError("no")
@@ -194,9 +221,7 @@ def test_a_shard_that_goes_after_its_index_counts_as_missing(layout) -> None:
         np.testing.assert_array_equal(array[selection], expected[selection])
 
 
-@pytest.mark.skipif(
-    tuple(map(int, zarr.__version__.split(".")[:2])) < (3, 3), reason="a setting of zarr 3.3"
-)
+@pytest.mark.skipif(RELEASE < (3, 3), reason="a setting of zarr 3.3")
 @pytest.mark.parametrize("late", ["the bytes", "the news"])
 def test_a_shard_that_goes_between_two_ranges_counts_as_missing_whole(late, oracle) -> None:
     store, array = make(**SHARDED)
@@ -238,127 +263,3 @@ def test_a_chunk_that_goes_before_it_is_merged_with_counts_as_missing(layout) ->
     expected[:size, :size] = 0
     expected[1, 1] = 7
     np.testing.assert_array_equal(array[:], expected)
-
-
-# -- damaged objects --------------------------------------------------------------------------------
-
-
-def damage(data: bytes, how: str) -> bytes:
-    if how == "empty":
-        return b""
-    if how == "truncated":
-        return data[: len(data) // 2]
-    if how == "one byte short":
-        return data[:-1]
-    if how == "shorter than its index":
-        return data[-100:]
-    index = np.frombuffer(data[-(16 * 16) :], "<u8").copy()
-    if how == "offset beyond the object":
-        index[::2] = len(data) + 5
-    elif how == "offset of 2^63":
-        index[::2] = 1 << 63
-    elif how == "length of 2^63":
-        index[1::2] = 1 << 63
-    elif how == "sum beyond 2^64":
-        index[::2] = (1 << 64) - 10
-    elif how == "half missing":
-        index[1::2] = (1 << 64) - 1
-    elif how == "length too short":
-        index[1::2] -= 1
-    return data[: -(16 * 16)] + index.tobytes()
-
-
-DAMAGES = [
-    "empty",
-    "truncated",
-    "one byte short",
-    "shorter than its index",
-    "offset beyond the object",
-    "offset of 2^63",
-    "length of 2^63",
-    "sum beyond 2^64",
-    "half missing",
-    "length too short",
-]
-
-
-def remote_stores(path: Any) -> dict[str, Callable[[], Any]]:
-    return {
-        "awaited": Recorder,
-        "obstore, memory": lambda: ObjectStore(obstore.store.MemoryStore()),
-        "obstore, local": lambda: ObjectStore(
-            obstore.store.LocalStore(str(path / "objects"), mkdir=True)
-        ),
-        "fsspec, memory": lambda: FsspecStore.from_url(f"memory://{path.name}"),
-        "fsspec, local": lambda: FsspecStore.from_url(
-            f"file://{path / 'files'}", storage_options={"auto_mkdir": True}
-        ),
-    }
-
-
-INDEX_WITHOUT_CHECKSUM = ShardingCodec(
-    chunk_shape=(8, 8), codecs=[BytesCodec()], index_codecs=[BytesCodec()]
-)
-
-
-def outcome(array: zarr.Array[Any], selection: Any) -> Any:
-    try:
-        return array[selection]
-    except Exception as error:
-        return error
-
-
-@pytest.mark.parametrize("how", DAMAGES)
-@pytest.mark.parametrize("kind", remote_stores(None))
-def test_a_damaged_shard_gives_what_zarr_gives_or_a_value_error(
-    tmp_path, kind, how, oracle
-) -> None:
-    store = remote_stores(tmp_path)[kind]()
-    array = zarr.create_array(
-        store,
-        shape=(32, 32),
-        chunks=(32, 32),
-        dtype="int32",
-        serializer=INDEX_WITHOUT_CHECKSUM,
-        compressors=None,
-    )
-    array[:] = DATA[:32, :32]
-    put(store, "c/0/0", damage(fetch(store, "c/0/0"), how))
-    for selection in (WHOLE, (slice(1, 20), slice(3, 30)), (2, 2)):
-        found = outcome(array, selection)
-        with oracle():
-            expected = outcome(zarr.open_array(store), selection)
-        if isinstance(found, np.ndarray | np.generic):
-            np.testing.assert_array_equal(found, expected)
-        else:
-            # Newer releases put the store's own error into a group.
-            group = getattr(expected, "exceptions", ()) or (expected,)
-            assert isinstance(expected, Exception), (selection, found)
-            assert isinstance(found, ValueError) or type(found) in map(type, group)
-
-
-@pytest.mark.parametrize("how", ["empty", "truncated", "one byte short"])
-@pytest.mark.parametrize("codecs", ["raw", "zstd", "crc32c"])
-def test_a_truncated_chunk_gives_the_class_that_zarr_gives(how, codecs, oracle) -> None:
-    compressors: Any = {"raw": None, "zstd": "auto", "crc32c": [Crc32cCodec()]}[codecs]
-    store, array = make(DATA[:8, :8], chunks=(8, 8), compressors=compressors)
-    put(store, "c/0/0", damage(fetch(store, "c/0/0"), how))
-    for selection in (WHOLE, (1, 1), (slice(3), 2)):
-        with oracle(), pytest.raises(Exception) as theirs:
-            zarr.open_array(store)[selection]
-        with pytest.raises(Exception) as ours:
-            array[selection]
-        assert issubclass(ours.type, theirs.type) or issubclass(theirs.type, ours.type)
-        assert "c/0/0" in str(ours.value)
-    with pytest.raises(Exception, match="c/0/0"):
-        array[1, 1] = 5
-
-
-def fetch(store: Any, key: str) -> bytes:
-    found = zarr.core.sync.sync(store.get(key, zarr.core.buffer.default_buffer_prototype()))
-    return found.to_bytes()
-
-
-def put(store: Any, key: str, data: bytes) -> None:
-    buffer = zarr.core.buffer.default_buffer_prototype().buffer.from_bytes(data)
-    zarr.core.sync.sync(store.set(key, buffer))

@@ -45,8 +45,9 @@ def s3_store(s3: S3, client: str, prefix: str) -> Any:
     return FsspecStore.from_url(f"s3://{BUCKET}/{prefix}", storage_options=s3.options)
 
 
-def test_s3_agrees_with_numpy_and_zarr(bucket, layout, oracle) -> None:
-    check_store(bucket, layout, oracle)
+@pytest.mark.parametrize("name", ["plain", "sharded"])
+def test_s3_agrees_with_numpy_and_zarr(bucket, name, oracle) -> None:
+    check_store(bucket, LAYOUTS[name], oracle)
 
 
 def test_what_one_s3_client_wrote_the_other_reads(s3, layout) -> None:
