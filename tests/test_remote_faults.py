@@ -155,6 +155,41 @@ def test_a_write_that_waits_at_the_gate_is_not_started_after_an_error() -> None:
     assert len(store.sets) == 1
 
 
+@pytest.mark.parametrize("failing_one", [0, 1, 3])
+@pytest.mark.parametrize("selection", [WHOLE, PART], ids=["whole", "part"])
+def test_a_read_that_fails_does_not_wait_for_requests_that_hang(
+    layout, selection, failing_one
+) -> None:
+    store, array = make(**layout)
+    error = OwnError("no")
+    begun: list[str] = []
+
+    async def before(_: str, key: str, __: Any) -> None:
+        begun.append(key)
+        if len(begun) == failing_one + 1:
+            await asyncio.sleep(0.01)
+            raise error
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        store.before = before
+        task = asyncio.ensure_future(array.async_array.getitem(selection))
+        with pytest.raises(OwnError) as caught:
+            await asyncio.wait_for(asyncio.shield(task), 2)
+        assert caught.value is error
+        assert task.cancelling() == 0
+        assert store.flying == 0
+        # The same task goes on as if nothing had happened.
+        begun.clear()
+        with pytest.raises(OwnError):
+            await array.async_array.getitem(selection)
+        store.before = None
+        await asyncio.sleep(0)
+        np.testing.assert_array_equal(await array.async_array.getitem(selection), DATA[selection])
+
+    asyncio.run(main())
+
+
 def test_a_near_store_is_not_called_after_an_error_although_the_loop_is_busy(monkeypatch) -> None:
     array = zarr.create_array(
         ObjectStore(obstore.store.MemoryStore()), shape=DATA.shape, chunks=(8, 8), dtype="int32"

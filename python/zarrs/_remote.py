@@ -139,6 +139,9 @@ class _Crew:
         # Whoever serves or is about to, and those of them that have not had their first turn yet.
         self._busy = 0
         self._starting = 0
+        # The caller's task while it serves, and whether it was cancelled from here.
+        self._own: asyncio.Task[Any] | None = None
+        self._interrupted = False
 
     @property
     def has_room(self) -> bool:
@@ -148,10 +151,18 @@ class _Crew:
     async def serve(self) -> None:
         """Works on the caller's own task, until nothing is left to take."""
         self._busy += 1
+        self._own = own = asyncio.current_task()
+        before = own.cancelling() if own is not None else 0
         try:
             await self._serve()
+        except BaseException:
+            # The error of another task, unless somebody else cancelled this one too.
+            if not self._interrupted or own is None or own.uncancel() > before:
+                raise
         finally:
+            self._own = None
             self._busy -= 1
+        self.check()
 
     async def _serve(self) -> None:
         """Works, calling others where there is more than this one can do."""
@@ -187,6 +198,9 @@ class _Crew:
         if self._cancels:
             for task in self.tasks:
                 task.cancel()
+            if self._own is not None and self.error is not None and not self._interrupted:
+                self._interrupted = True
+                self._own.cancel()
 
     def check(self) -> None:
         """Raises the first error of a task."""
