@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import loopback
 import pytest
 import zarr
 from zarr.storage import LocalStore, MemoryStore
@@ -88,3 +89,19 @@ def oracle() -> Callable[[], AbstractContextManager[None]]:
 def chunks_in() -> Callable[[Store], dict[str, bytes]]:
     """A function: store → {key: bytes} of everything stored but metadata, read without zarr."""
     return _chunks_in
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[loopback.S3]:
+    """An S3 server on this machine."""
+    with loopback.s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[loopback.Web]:
+    """A web server on this machine."""
+    with loopback.web(tmp_path_factory.mktemp("web")) as server:
+        if server is None:
+            pytest.skip("nginx is not installed")
+        yield server

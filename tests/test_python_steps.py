@@ -29,7 +29,7 @@ from zarr.codecs import (
     TransposeCodec,
     ZstdCodec,
 )
-from zarr.storage import MemoryStore
+from zarr.storage import MemoryStore, ObjectStore
 
 import zarrs
 from zarrs import _fallback
@@ -642,3 +642,18 @@ def test_a_closed_loop_is_an_error() -> None:
 
     with pytest.raises(RuntimeError, match="closed"):
         Inbox(loop).wait(work(), Nobody())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [1, 40])
+@pytest.mark.parametrize("codec", [own.Invert(), own.AsyncInvert()])
+def test_stores_that_are_called_from_threads_keep_what_python_codecs_make(codec, count) -> None:
+    obstore = pytest.importorskip("obstore.store")
+    for layout in ({}, {"shards": (12, 10 * count)}):
+        store = ObjectStore(obstore.MemoryStore())
+        options = {"chunks": (4, 5), "compressors": codec, **layout}
+        array = create(store, shape=(12, 10 * count), **options)
+        data = np.tile(DATA, count)
+        array[:] = data
+        np.testing.assert_array_equal(array[:], data)
+        array[3:7, 2:8] = data[3:7, 2:8] = 5
+        np.testing.assert_array_equal(array[:], data)

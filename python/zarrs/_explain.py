@@ -32,7 +32,7 @@ class Explanation:
     pipeline : str
         The class that zarr calls for this array.
     store : str
-        The path to the store: "native files", "native zip", "native memory", or how Python is asked for it, with its class.
+        The path to the store: "native files", "native zip", "native memory", or "called from threads" or "awaited in Python" with its class.
     steps : tuple of (str, str)
         For each codec, in encoding order, its class and where it runs: "Rust", "Python", or "zarr-python" for all of them.
         Python codecs inside a shard follow the sharding codec; filters and compressor of format 2 stand for themselves
@@ -91,7 +91,7 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
 
 def _store_path(store: Store, prototype: BufferPrototype) -> str:
     near = _near.near(store, prototype) is not None
-    how = "called in Python, from a few threads" if near else "awaited in Python"
+    how = "called from threads" if near else "awaited in Python"
     awaited = f"{how} ({type(store).__module__}.{type(store).__qualname__})"
     plain = unwrapped(store)
     if type(plain) is ZipStore:

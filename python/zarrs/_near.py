@@ -23,9 +23,9 @@ from zarr.storage import (
     LoggingStore,
     MemoryStore,
     ObjectStore,
-    WrapperStore,
 )
 
+from zarrs._stores import unwrapped
 from zarrs._waiting import ended
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class _Synchronous:
 
 def near(store: Any, prototype: BufferPrototype) -> Any:
     """How `store` is called without waiting; None for stores that have to be awaited."""
+    store = unwrapped(store)
     kind = type(store)
     if kind is ObjectStore:
         inner = type(store.store)
@@ -150,10 +151,7 @@ def near(store: Any, prototype: BufferPrototype) -> Any:
                 return _Fsspec(store)
     elif kind is LoggingStore and hasattr(store, "get_sync"):
         # zarr's own pipeline calls it in the same way, from zarr 3.3 on.
-        inner = store._store
-        while type(inner) is WrapperStore:
-            inner = inner._store
-        if type(inner) in (LocalStore, MemoryStore):
+        if type(unwrapped(store._store)) in (LocalStore, MemoryStore):
             return _Synchronous(store, prototype)
     return None
 
@@ -210,6 +208,18 @@ async def read(session: _internal.RemoteRead, store: Any, requests: list[Any], m
 async def write(session: _internal.RemoteWrite, store: Any, chunks: list[Any], most: int) -> None:
     """Encodes `chunks` over what is stored, and stores them."""
     todo = collections.deque(chunks)
+    ready: collections.deque[Any] = collections.deque()
+
+    def keep() -> None:
+        while ready and not session.is_stopped():
+            try:
+                _, key, data = ready.popleft()
+            except IndexError:
+                break
+            if data is None:
+                store.delete(key)
+            else:
+                store.set(key, data)
 
     def work() -> None:
         while todo and not session.is_stopped():
@@ -218,15 +228,16 @@ async def write(session: _internal.RemoteWrite, store: Any, chunks: list[Any], m
             except IndexError:
                 break
             session.feed(number, store.get(key, None, None) if needs_old else None, True)
-            for _, encoded, data in session.take():
-                if data is None:
-                    store.delete(encoded)
-                else:
-                    store.set(encoded, data)
+            ready.extend(session.take())
+            keep()
 
     small = len(chunks) <= 2 and sum(chunk[3] for chunk in chunks) <= AT_ONCE // 8
-    await _share_out(session, work, todo, 0 if small else min(THREADS, most, len(chunks)))
+    threads = 0 if small else min(THREADS, most, len(chunks))
+    await _share_out(session, work, todo, threads)
+    # What the pool encodes, for its codecs may need this very thread, is there only now.
     await ended(session)
+    ready.extend(session.take())
+    await _share_out(session, keep, ready, min(threads, len(ready)))
     session.result()
 
 
@@ -242,9 +253,19 @@ async def _share_out(session: Any, work: Callable[[], None], todo: Any, threads:
             if time.perf_counter() - started > SLOW:
                 _threads.slow_calls = SLOW_CALLS
             return
+
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException:
+                # At once: the event loop may be busy, and the other threads go on until they see it.
+                todo.clear()
+                session.stop()
+                raise
+
         loop = asyncio.get_running_loop()
         pool = _threads.pool()
-        futures = {loop.run_in_executor(pool, work) for _ in range(threads)}
+        futures = {loop.run_in_executor(pool, guarded) for _ in range(threads)}
         await _all_of(session, todo, futures)
     except BaseException:
         todo.clear()

@@ -126,50 +126,71 @@ class _Crew:
         self._work = work
         self._cancels = cancels
         self._most = most
-        self._serving = 0
+        # Whoever serves or is about to, and those of them that have not had their first turn yet.
+        self._busy = 0
+        self._starting = 0
+        # The caller's task while it serves, and whether it was cancelled from here.
+        self._own: asyncio.Task[Any] | None = None
+        self._interrupted = False
 
     @property
     def has_room(self) -> bool:
         """Whether one more piece of work could be under way."""
-        return self._serving < self._most
+        return self._busy < self._most
 
     async def serve(self) -> None:
-        """Works until nothing is left to take, calling others where there is more than this one can do."""
-        todo = self.todo
-        self._serving += 1
+        """Works on the caller's own task, until nothing is left to take."""
+        self._busy += 1
+        self._own = own = asyncio.current_task()
+        before = own.cancelling() if own is not None else 0
         try:
-            while todo:
-                work = todo.popleft()
-                if todo and self.has_room:
-                    self.call()
-                await self._work(work)
+            await self._serve()
+        except BaseException:
+            # The error of another task, unless somebody else cancelled this one too.
+            if not self._interrupted or own is None or own.uncancel() > before:
+                raise
         finally:
-            self._serving -= 1
+            self._own = None
+            self._busy -= 1
+        self.check()
+
+    async def _serve(self) -> None:
+        """Works, calling others where there is more than this one can do."""
+        todo = self.todo
+        while todo:
+            work = todo.popleft()
+            if todo and self.has_room:
+                self.call()
+            await self._work(work)
 
     def call(self) -> None:
         """Makes tasks for what there is to do."""
-        for _ in range(min(len(self.todo), self._most - self._serving - self._starting())):
+        for _ in range(min(len(self.todo) - self._starting, self._most - self._busy)):
+            self._busy += 1
+            self._starting += 1
             task = asyncio.ensure_future(self._guarded())
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    def _starting(self) -> int:
-        # Tasks that have not had their first turn yet.
-        return max(len(self.tasks) - self._serving, 0)
-
     async def _guarded(self) -> None:
+        self._starting -= 1
         try:
-            await self.serve()
+            await self._serve()
         except BaseException as error:
             if self.error is None:
                 self.error = error
             self._stop()
+        finally:
+            self._busy -= 1
 
     def _stop(self) -> None:
         self.todo.clear()
         if self._cancels:
             for task in self.tasks:
                 task.cancel()
+            if self._own is not None and self.error is not None and not self._interrupted:
+                self._interrupted = True
+                self._own.cancel()
 
     def check(self) -> None:
         """Raises the first error of a task."""
@@ -256,7 +277,8 @@ async def read(
         finally:
             flying -= size
             landed.set()
-        crew.todo.extend(session.feed(number, buffer, False))
+        if crew.error is None:
+            crew.todo.extend(session.feed(number, buffer, False))
 
     crew = _Crew(get, most, cancels=True)
     crew.todo.extend(requests)
@@ -303,7 +325,8 @@ async def write(
         if not gate.try_enter(limit):
             await gate.enter(limit)
         try:
-            if cancelled or session.is_stopped():
+            # After an error nothing is started, by whoever waited here or was busy meanwhile.
+            if cancelled or crew.error is not None or session.is_stopped():
                 return
             if not encoded:
                 buffer = await store.get(key, prototype=prototype)
@@ -318,7 +341,8 @@ async def write(
             held -= sizes.pop(number)
         else:
             session.feed(number, buffer, False)
-        admit()
+        if not session.is_stopped() and crew.error is None:
+            admit()
 
     def admit() -> None:
         """Starts as many chunks as may be held at once, and hands on what is encoded."""

@@ -175,6 +175,11 @@ impl RemoteRead {
     /// The results, one for each projection, or the error of the lowest chunk that failed.
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.session.drop_spent();
+        let gone = self.session.job.gone();
+        if !gone.is_empty() {
+            py.detach(|| self.session.run_here(gone));
+            self.session.drop_spent();
+        }
         match self.session.take_failure() {
             Some(error) => Err(to_python(py, error)),
             None if !self.session.is_idle() => Err(PyRuntimeError::new_err("the read has not ended")),

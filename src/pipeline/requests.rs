@@ -138,6 +138,7 @@ pub struct Reading {
     pub read: Read,
     coalesce: Coalesce,
     asked: Mutex<Vec<Option<Asked>>>,
+    gone: Mutex<Vec<usize>>,
 }
 
 impl Reading {
@@ -146,7 +147,7 @@ impl Reading {
     /// # Errors
     /// `Value` when a shard shape does not divide into subchunks.
     pub fn new(read: Read, coalesce: Coalesce) -> Result<(Self, Vec<Request>)> {
-        let reading = Self { coalesce, asked: Mutex::default(), read };
+        let reading = Self { coalesce, asked: Mutex::default(), gone: Mutex::default(), read };
         let first = (0..reading.read.len()).map(|group| reading.first(group)).collect::<Result<_>>()?;
         Ok((reading, first))
     }
@@ -205,8 +206,16 @@ impl Reading {
     fn feed_asked(&self, asked: Asked, part: Option<Part>) -> Result<(Vec<Request>, Vec<Unit>)> {
         let group = asked.group;
         let Some(mut part) = part else {
-            // A shard that went between its index and its subchunks counts as missing, as for zarr.
-            return Ok((Vec::new(), vec![Unit::Object { group, part: None }]));
+            let first = |target: &Target| match target {
+                Target::Object(_) => true,
+                Target::Index(node) => node.depth == 0,
+                Target::Subchunk(..) => false,
+            };
+            if asked.targets.iter().any(|(_, target)| first(target)) {
+                return Ok((Vec::new(), vec![Unit::Object { group, part: None }]));
+            }
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+            return Ok((Vec::new(), Vec::new()));
         };
         if let ByteRange::Range { start, .. } = asked.range {
             part.start = start;
@@ -237,6 +246,15 @@ impl Reading {
         }
         units_of(ready, Some(&part), &mut units);
         Ok((self.merge(group, next), units))
+    }
+
+    /// Shards that went between their index and their subchunks: missing as a whole, as for zarr. To be run once nothing
+    /// else of them runs any more, for other ranges may have come before.
+    pub fn gone(&self) -> Vec<Unit> {
+        let mut gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+        gone.sort_unstable();
+        gone.dedup();
+        gone.into_iter().map(|group| Unit::Object { group, part: None }).collect()
     }
 
     /// What the index of `node` leads to: bytes to get, and subchunks that are missing.
