@@ -149,10 +149,13 @@ def near(store: Any, prototype: BufferPrototype) -> Any:
             files = type(store.fs.sync_fs)
             if (files.__module__, files.__name__) in _FILES:
                 return _Fsspec(store)
-    elif kind is LoggingStore and hasattr(store, "get_sync"):
+    elif (
+        kind is LoggingStore
         # zarr's own pipeline calls it in the same way, from zarr 3.3 on.
-        if type(unwrapped(store._store)) in (LocalStore, MemoryStore):
-            return _Synchronous(store, prototype)
+        and hasattr(store, "get_sync")
+        and type(unwrapped(store._store)) in (LocalStore, MemoryStore)
+    ):
+        return _Synchronous(store, prototype)
     return None
 
 
