@@ -199,6 +199,8 @@ class PartsOfChunks(ShardingCodec):
 class SameLength(Invert):
     """Bytes to as many bytes, which a shard's index may pass through."""
 
+    is_fixed_size = True
+
     def compute_encoded_size(self, input_byte_length: int, _spec: Any) -> int:
         return input_byte_length
 

@@ -33,12 +33,15 @@ class Sample:
         A module without which zarr itself cannot do it.
     unreadable : bool
         Whether zarr's own pipeline writes it, but refuses to read it back.
+    refusable : bool
+        Whether some releases of zarr take no such data type, which is then nothing to show.
     """
 
     options: dict[str, Any]
     since: str = "3.1"
     needs: str = ""
     unreadable: bool = False
+    refusable: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,17 +128,29 @@ DATA_TYPES = (
     ),
     Row("bytes and text of fixed length", "`S`, `U`", "", _dtypes("S1", "S7", "U1", "U5")),
     Row("raw", "`V`", "", _dtypes("V1", "V6", "V16")),
-    Row("structured", "", "nested, with sub-arrays", _dtypes(_FLAT, _NESTED, _WITH_ARRAY)),
+    Row("structured", "", "nested too", _dtypes(_FLAT, _NESTED, refusable=True)),
+    Row(
+        "structured with sub-arrays",
+        "",
+        "as far as zarr-python takes them",
+        _dtypes(_WITH_ARRAY, refusable=True),
+    ),
+    Row(
+        "`ml_dtypes`",
+        "`bfloat16` and others",
+        "as far as zarr-python takes them",
+        _dtypes("bfloat16", "float8_e5m2", "int4", needs="ml_dtypes", refusable=True),
+    ),
     Row(
         "text of variable length",
         "`StringDType`; arrays of `str` with NumPy 1",
-        "missing strings are left to zarr-python",
+        "",
         _dtypes("string"),
     ),
     Row(
         "bytes of variable length",
         "arrays of `bytes`",
-        "elements that are neither `bytes` nor `None` are left to zarr-python",
+        "",
         _dtypes("variable_length_bytes"),
     ),
     Row(
@@ -203,6 +218,10 @@ _FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 IN_INDEXES = "; inside a shard's index too"
+_UNLIKE = (
+    "floats stored as `uint32`; `delta` of truth values, of dates as dates, and between types"
+    " without a common integer"
+)
 # Settings of numcodecs' bytes codecs, as the page words them; the names are those of `codec_table`.
 _SETTINGS = {
     ("blosc", "zstd", "gzip", "zlib", "bz2", "lz4"): "all settings; blosc without snappy",
@@ -259,15 +278,12 @@ CODECS_3 = (
     Row(
         "the same, in combinations for which what NumPy gives is not the same everywhere",
         ARRAYS,
-        "floats stored as `uint32`; `delta` of truth values, of dates as dates, and between types without a common integer",
+        _UNLIKE,
         (
             _filtered(
                 "float32",
                 _codec("numcodecs.astype", decode_dtype="<f4", encode_dtype="<u4"),
                 since=WRAPPERS,
-            ),
-            _filtered(
-                "float32", _codec("numcodecs.delta", dtype="<f4", astype="<u4"), since=WRAPPERS
             ),
         ),
         PYTHON,
@@ -280,7 +296,9 @@ CODECS_3 = (
             _serialized(_shards(), options={"filters": [_codec("own.Plus")]}),
             _serialized(
                 _shards(),
-                options={"filters": [_codec("numcodecs.delta", dtype="<i4")]},
+                options={
+                    "filters": [_codec("numcodecs.astype", encode_dtype="<i8", decode_dtype="<i4")]
+                },
                 since=WRAPPERS,
             ),
         ),
@@ -400,7 +418,7 @@ CODECS_3 = (
         "",
         (_serialized(_shards(index_codecs=[_LITTLE, _codec("own.SameLength")])),),
         FALLBACK,
-        "this codec of a shard index is not native",
+        "this bytes-to-bytes codec is not native",
     ),
 )
 
@@ -461,13 +479,24 @@ CODECS_2 = (
         ),
     ),
     Row(
+        "the same, in combinations for which what NumPy gives is not the same everywhere",
+        EITHER,
+        _UNLIKE,
+        (
+            _v2(
+                "float32", filters=[{"id": "astype", "decode_dtype": "<f4", "encode_dtype": "<u4"}]
+            ),
+            _v2("m8[s]", filters=[{"id": "delta", "dtype": "<m8[s]"}]),
+        ),
+        PYTHON,
+    ),
+    Row(
         "any other codec",
         EITHER,
         "numcodecs' own, imagecodecs', yours",
         (
             _v2("int32", compressors={"id": "base64"}),
             _v2("int32", filters=[{"id": "base64"}], compressors={"id": "zstd", "level": 1}),
-            _v2("float32", filters=[{"id": "delta", "dtype": "<f4", "astype": "<u4"}]),
         ),
         PYTHON,
     ),
@@ -478,10 +507,10 @@ CODECS_2 = (
 NEAR, AWAITED = "near", "awaited"
 
 
-def _zarr_store(name: str, *arguments: Any, **more: Any) -> Any:
+def _zarr_store(kind: str, *arguments: Any, **more: Any) -> Any:
     import zarr.storage
 
-    return getattr(zarr.storage, name)(*arguments, **more)
+    return getattr(zarr.storage, kind)(*arguments, **more)
 
 
 def _obstore(kind: str, *arguments: Any, **more: Any) -> Any:
@@ -624,10 +653,22 @@ SELECTIONS = (
 
 CALLS = (
     Call(
-        "an array, assigned to one element of variable length",
+        "an array that is assigned to one element of variable length",
         "an array is assigned to one element of variable length",
-        'z[2, 2] = np.array("word")',
+        'z[2, 2] = np.array(["word"], dtype=object)',
         Sample({"dtype": "string"}),
+    ),
+    Call(
+        "missing strings that are written",
+        "it has missing strings",
+        "z[:] = np.full((12, 10), None, np.dtypes.StringDType(na_object=None))",
+        Sample({"dtype": "string"}, needs="numpy.strings"),
+    ),
+    Call(
+        "bytes of variable length: elements of other types",
+        "an element is neither bytes nor None",
+        "z[:] = np.full((12, 10), 3, dtype=object)",
+        Sample({"dtype": "variable_length_bytes"}),
     ),
     Call(
         "chunks of several shapes (rectilinear grids), where a step is in Python",

@@ -21,6 +21,7 @@ from codec_table import BYTES_CODECS
 from packaging.version import Version
 from supported import AWAITED, FALLBACK, NATIVE, NEAR, PYTHON, Call, Row, Sample, StoreRow
 from zarr.core.dtype import VariableLengthBytes, VariableLengthUTF8
+from zarr.storage import MemoryStore
 
 import zarrs
 
@@ -135,9 +136,19 @@ def cases(*places: str) -> list[Any]:
 def test_it_runs_where_the_table_says_and_gives_numpys_values(
     oracle: Callable[[], Any], row: Row, sample: Sample
 ) -> None:
+    skip_where_zarr_lacks(sample.since, sample.needs)
+    values = values_of(sample.options.get("dtype", "int32"))
+    if sample.refusable:
+        store = MemoryStore()
+        try:
+            with oracle():
+                create(sample, store)[...] = values
+                zarr.open_array(store, mode="r")
+        except (TypeError, ValueError) as error:
+            pytest.skip(f"this zarr has no such data type: {error}")
     array = create(sample, {})
     assert where(array) == row.where, zarrs.explain(array)
-    check_values(array, values_of(sample.options.get("dtype", "int32")), oracle)
+    check_values(array, values, oracle)
 
 
 @pytest.mark.parametrize(("row", "sample"), cases(FALLBACK))
@@ -147,7 +158,8 @@ def test_it_falls_back_for_the_reason_in_the_table(
     array = create(sample, {})
     assert where(array) == FALLBACK
     assert row.reason
-    assert any(row.reason in reason for reason in zarrs.explain(array).reasons)
+    reasons = zarrs.explain(array).reasons
+    assert any(row.reason in reason for reason in reasons), reasons
     values = values_of(sample.options.get("dtype", "int32"))
     for action in (lambda: array[...], lambda: array.__setitem__(..., values)):
         with pytest.raises(zarrs.UnsupportedError) as caught:
