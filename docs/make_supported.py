@@ -1,4 +1,4 @@
-"""Writes the tables of docs/supported.md from tests/supported.py; the text around them is the page's own.
+"""Writes the tables of docs/supported.md from tests/supported.py and supported_codecs.py; the text around them is the page's own.
 
 Needs nothing but Python. `--check` writes nothing, and fails if the page is not up to date.
 """
@@ -14,6 +14,7 @@ PAGE = ROOT / "docs" / "supported.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
 import supported  # noqa: E402
+import supported_codecs  # noqa: E402
 
 _TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
 
@@ -48,11 +49,11 @@ def tables() -> dict[str, str]:
         ),
         "codecs of Zarr 3": table(
             ("codec", "kind", "runs", "remarks"),
-            *((row.what, row.kind, row.where, remarks(row)) for row in supported.CODECS_3),
+            *((row.what, row.kind, row.where, remarks(row)) for row in supported_codecs.CODECS_3),
         ),
         "codecs of Zarr 2": table(
             ("codec", "as", "runs", "remarks"),
-            *((row.what, row.kind, row.where, remarks(row)) for row in supported.CODECS_2),
+            *((row.what, row.kind, row.where, remarks(row)) for row in supported_codecs.CODECS_2),
         ),
         "stores": table(
             ("store", "way", "remarks"),
@@ -70,7 +71,7 @@ def filled(page: str) -> str:
     made = tables()
     names = [match[2] for match in _TABLE.finditer(page)]
     if sorted(names) != sorted(made):
-        raise SystemExit(f"{PAGE} has the tables {names}, tests/supported.py has {list(made)}")
+        raise SystemExit(f"{PAGE} has the tables {names}, tests has {list(made)}")
     return _TABLE.sub(lambda match: f"{match[1]}\n{made[match[2]]}\n\n{match[3]}", page)
 
 

@@ -1,4 +1,4 @@
-"""Every line of docs/supported.md (``supported``): `explain` says what it says, values and reasons are right, the page is up to date.
+"""Every line of docs/supported.md (``supported``, ``supported_codecs``): where it runs, its values, its reason; and the page itself.
 
 One small array for each; the particulars of a codec, data type, store or selection are in its own test file.
 """
@@ -16,6 +16,7 @@ import numpy as np
 import own_codecs  # noqa: F401, registers the codecs that the tables name
 import pytest
 import supported
+import supported_codecs
 import zarr
 from codec_table import BYTES_CODECS
 from packaging.version import Version
@@ -114,8 +115,8 @@ def outcome(action: Callable[[], Any]) -> Any:
 
 TABLES = {
     "data-type": supported.DATA_TYPES,
-    "v3": supported.CODECS_3,
-    "v2": supported.CODECS_2,
+    "v3": supported_codecs.CODECS_3,
+    "v2": supported_codecs.CODECS_2,
 }
 
 
@@ -180,7 +181,7 @@ def test_it_falls_back_for_the_reason_in_the_table(
 
 
 def test_the_tables_name_every_bytes_codec_that_the_tests_know() -> None:
-    named = "".join(row.what for row in supported.CODECS_3 + supported.CODECS_2)
+    named = "".join(row.what for row in supported_codecs.CODECS_3 + supported_codecs.CODECS_2)
     for name in BYTES_CODECS:
         assert f"`{name}`" in named
         assert f"`numcodecs.{name}`" in named
