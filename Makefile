@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto
 export PYTHON ZARR_VERSION WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-python test-rust fuzz lint format zarr-suite bench docs wheel clean
+.PHONY: help demo test test-python test-rust fuzz lint format zarr-suite bench supported docs wheel clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -49,7 +49,10 @@ zarr-suite: ## Run zarr-python's own tests under this pipeline; SUITE_ARGS="-k i
 bench: ## Compare with other pipelines and libraries; BENCH_ARGS="--small" for a smoke run (see benchmarks/README.md)
 	@python=$${PYTHON:-$$(.ci/find-python)} && "$$python" benchmarks/run.py $(BENCH_ARGS)
 
-docs: ## Build the documentation into ./site
+supported: ## Bring the tables of docs/supported.md up to date with tests/supported*.py
+	@base=$${PYTHON:-$$(.ci/find-python)} && "$$base" docs/make_supported.py
+
+docs: supported ## Build the documentation into ./site, its tables brought up to date first
 	@base=$${PYTHON:-$$(.ci/find-python)} && "$$base" -m venv .venv-docs && \
 		.venv-docs/bin/python -m pip install --quiet 'pip>=25.1' && \
 		.venv-docs/bin/python -m pip install --quiet --group docs && \

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import numcodecs
-import numcodecs.checksum32
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NUMBERS = ("uint8", "int16", "float32", "complex128")
 # The classes of format 3 are in zarr from 3.1.3 on.
-HAS_WRAPPERS = find_spec("zarr.codecs.numcodecs") is not None
+# Without zarr only the names and configurations can be had, which is what docs/make_supported.py needs.
+HAS_ZARR = find_spec("zarr") is not None
+HAS_WRAPPERS = HAS_ZARR and find_spec("zarr.codecs.numcodecs") is not None
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Entry:
 LZMA2 = {"id": lzma.FILTER_LZMA2, "preset": 1}
 # The class in both formats; whether zarr's own bytes are the only right ones (an encoder of another release may write
 # others); configurations.
-_CODECS: dict[str, tuple[str, bool, list[dict[str, Any]]]] = {
+BYTES_CODECS: dict[str, tuple[str, bool, list[dict[str, Any]]]] = {
     "blosc": (
         "Blosc",
         False,
@@ -126,6 +125,9 @@ def _factory(class_name: str, zarr_format: int, configuration: dict[str, Any]) -
             from zarr.codecs import numcodecs as wrappers
 
             return getattr(wrappers, class_name)(**configuration)
+        import numcodecs
+        import numcodecs.checksum32
+
         module = numcodecs if hasattr(numcodecs, class_name) else numcodecs.checksum32
         return getattr(module, class_name)(**configuration)
 
@@ -135,7 +137,7 @@ def _factory(class_name: str, zarr_format: int, configuration: dict[str, Any]) -
 def _entries() -> list[Entry]:
     made = []
     for zarr_format in (2, 3) if HAS_WRAPPERS else (2,):
-        for name, (class_name, equal, configurations) in _CODECS.items():
+        for name, (class_name, equal, configurations) in BYTES_CODECS.items():
             for configuration in configurations:
                 entry = Entry(
                     name if zarr_format == 2 else f"numcodecs.{name}",

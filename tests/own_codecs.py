@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from zarr.abc import codec as zarr_codecs
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
-from zarr.codecs import GzipCodec
+from zarr.codecs import GzipCodec, ShardingCodec
 from zarr.dtype import Complex128
 from zarr.registry import register_codec
 
@@ -185,6 +185,26 @@ class OwnGzip(GzipCodec):
         return invert(await super()._encode_single(data, spec), spec)
 
 
+class PartsOfChunks(ShardingCodec):
+    """A subclass of the one built-in that zarr lets read and write parts of a chunk by itself."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "name": "own.PartsOfChunks"}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Any:
+        return super().from_dict({**data, "name": "sharding_indexed"})
+
+
+class SameLength(Invert):
+    """Bytes to as many bytes, which a shard's index may pass through."""
+
+    is_fixed_size = True
+
+    def compute_encoded_size(self, input_byte_length: int, _spec: Any) -> int:
+        return input_byte_length
+
+
 class Faulty(Sync, Own, BytesBytesCodec):
     """Does what `options["decode"]` and `options["encode"]` say."""
 
@@ -238,6 +258,8 @@ ALL = (
     Numbers,
     AsyncNumbers,
     OwnGzip,
+    PartsOfChunks,
+    SameLength,
     Faulty,
     AsyncFaulty,
 )

@@ -1,6 +1,6 @@
-"""Archives that are opened for reading: zarr's own pipeline is the oracle for values, missing chunks and error classes.
+"""Archives that are opened for reading: zarr's own pipeline is the oracle for values, missing chunks and other makers' archives.
 
-How archives are written, and stores over file objects, stay with zarr.
+How archives are written, and stores over file objects, stay with zarr. Damaged archives are test_zip_damage's.
 """
 
 from __future__ import annotations
@@ -9,60 +9,38 @@ import multiprocessing
 import os
 import pickle
 import shutil
-import struct
 import sys
 import threading
 import zipfile
-import zlib
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numcodecs
 import numpy as np
 import pytest
 import zarr
+from archives import (
+    DATA,
+    LAYOUTS,
+    MODES,
+    SELECTIONS,
+    SHAPE,
+    assert_same,
+    fill,
+    is_native,
+    is_native_or_refused,
+    make,
+    objects_of,
+    opened,
+    pack,
+    patched_directory,
+)
 from packaging.version import Version
-from zarr.codecs import BloscCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
 from zarr.storage import LocalStore, ZipStore
 
 import zarrs
 from zarrs import _zip
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="zarr's own way there")
-
-SHAPE, CHUNKS = (40, 30), (10, 10)
-DATA = np.arange(1, 1201, dtype="int32").reshape(SHAPE)
-V2 = {"zarr_format": 2}
-LAYOUTS: dict[str, dict[str, Any]] = {
-    "raw": {"compressors": None},
-    "raw_big_endian": {"compressors": None, "dtype": ">i4"},
-    "zstd": {"compressors": ZstdCodec(checksum=True)},
-    "gzip_transposed": {"compressors": GzipCodec(), "filters": [TransposeCodec(order=(1, 0))]},
-    "blosc": {"compressors": BloscCodec(cname="lz4", typesize=4, shuffle="shuffle")},
-    "sharded": {"chunks": (5, 5), "shards": CHUNKS},
-    "sharded_raw": {"chunks": (5, 5), "shards": CHUNKS, "compressors": None},
-    "v2_raw": {**V2, "compressors": None},
-    "v2_zlib": {**V2, "compressors": numcodecs.Zlib()},
-    "v2_order_f": {**V2, "order": "F", "compressors": None},
-}
-MODES = {"stored": zipfile.ZIP_STORED, "deflated": zipfile.ZIP_DEFLATED}
-SELECTIONS: dict[str, Callable[[Any], Any]] = {
-    "all": lambda z: z[:],
-    "one": lambda z: z[7, 21],
-    "row": lambda z: z[13],
-    "part": lambda z: z[3:27, 8:12],
-    "steps": lambda z: z[1:39:7, ::4],
-    "list": lambda z: z.oindex[[35, 2, 2, 17], 3:9],
-    "lists": lambda z: z.oindex[[1, 30], [29, 0, 5]],
-    "mask": lambda z: z.oindex[np.arange(40) % 3 == 0],
-    "points": lambda z: z.vindex[[0, 39, 5, 5], [29, 0, 7, 7]],
-    "block": lambda z: z.blocks[1:3, 0],
-    "nothing": lambda z: z[4:4],
-}
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -73,66 +51,6 @@ def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
 @pytest.fixture(params=MODES)
 def method(request: pytest.FixtureRequest) -> int:
     return MODES[request.param]
-
-
-def fill(store: Any, layout: dict[str, Any], value: Any = DATA, **more: Any) -> None:
-    more = {"chunks": CHUNKS, "dtype": "int32", "fill_value": 7, **layout, **more}
-    zarr.create_array(store, shape=np.shape(value), **more)[:] = value
-
-
-def make(path: Path, layout: dict[str, Any], method: int, value: Any = DATA, **more: Any) -> Path:
-    store = ZipStore(path, mode="w", compression=method)
-    fill(store, layout, value, **more)
-    store.close()
-    return path
-
-
-def pack(path: Path, objects: dict[str, bytes], method: int, *, force_zip64: bool = False) -> Path:
-    with zipfile.ZipFile(path, "w", compression=method) as archive:
-        for name, data in objects.items():
-            with archive.open(name, "w", force_zip64=force_zip64) as entry:
-                entry.write(data)
-    return path
-
-
-def objects_of(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[zarr.Array[Any]]:
-    store = ZipStore(path)
-    try:
-        yield zarr.open_array(store, mode="r")
-    finally:
-        store.close()
-
-
-def outcome(path: Path, select: Callable[[Any], Any]) -> Any:
-    """The values, or the class of the error."""
-    with opened(path) as array:
-        try:
-            return select(array)
-        except Exception as error:
-            return type(error)
-
-
-def assert_same(path: Path, oracle: Any, select: Callable[[Any], Any]) -> Any:
-    with oracle():
-        expected = outcome(path, select)
-    found = outcome(path, select)
-    if isinstance(expected, type):
-        assert found is expected
-    else:
-        np.testing.assert_array_equal(found, expected, strict=True)
-    return found
-
-
-def is_native(path: Path) -> bool:
-    with opened(path) as array:
-        array[0, 0]
-        return zarrs.explain(array).store == "native zip"
 
 
 # -- values -----------------------------------------------------------------------------------------
@@ -244,162 +162,11 @@ def test_other_methods_are_awaited_in_python(tmp_path, other, oracle) -> None:
         assert "is compressed by" in zarrs.explain(array).store
 
 
-def patched_directory(path: Path, name: str, offset: int, data: bytes) -> None:
-    """Overwrites bytes of the record of `name` in the central directory."""
-    content = bytearray(path.read_bytes())
-    at = content.index(b"PK\x01\x02")
-    while content[at + 46 : at + 46 + len(name)] != name.encode():
-        at = content.index(b"PK\x01\x02", at + 4)
-    content[at + offset : at + offset + len(data)] = data
-    path.write_bytes(content)
-
-
-def patched_header(path: Path, name: str, offset: int, data: bytes) -> None:
-    """Overwrites bytes of the local header of `name`, or of what comes after it."""
-    content = bytearray(path.read_bytes())
-    at = zipfile.ZipFile(path).getinfo(name).header_offset
-    content[at + offset : at + offset + len(data)] = data
-    path.write_bytes(content)
-
-
 def test_an_encrypted_entry_is_zarrs_to_refuse(tmp_path, method, oracle) -> None:
     path = make(tmp_path / "a.zip", {}, method)
     patched_directory(path, "c/0/0", 8, b"\x01\x00")
     assert not is_native_or_refused(path)
     assert assert_same(path, oracle, lambda z: z[:]) is RuntimeError
-
-
-def is_native_or_refused(path: Path) -> bool:
-    store = ZipStore(path)
-    try:
-        return _zip.archive(store) is not None
-    finally:
-        store.close()
-
-
-# -- damage -----------------------------------------------------------------------------------------
-
-HEADER_DAMAGES = {
-    "magic": (0, b"XX"),
-    "name": (30, b"d"),
-    "name_length": (26, b"\xff\xff"),
-    "extra_length": (28, b"\xff\xff"),
-}
-
-
-@pytest.mark.parametrize("damage", HEADER_DAMAGES)
-@pytest.mark.parametrize("selection", ["all", "part", "one"])
-def test_a_damaged_local_header(tmp_path, layout, method, damage, selection, oracle) -> None:
-    path = make(tmp_path / "a.zip", layout, method)
-    name = "0.0" if "zarr_format" in layout else "c/0/0"
-    offset, data = HEADER_DAMAGES[damage]
-    patched_header(path, name, offset, data)
-    select = {**SELECTIONS, "part": lambda z: z[3:17, 8:12], "one": lambda z: z[7, 1]}[selection]
-    assert assert_same(path, oracle, select) is zipfile.BadZipFile
-    with opened(path) as array, pytest.raises(zipfile.BadZipFile, match=f"chunk {name}"):
-        array[:]
-
-
-@pytest.mark.parametrize("selection", ["all", "part", "one"])
-def test_a_wrong_checksum(tmp_path, layout, method, selection, oracle) -> None:
-    path = make(tmp_path / "a.zip", layout, method)
-    name = "0.0" if "zarr_format" in layout else "c/0/0"
-    patched_directory(path, name, 16, b"\x01\x02\x03\x04")
-    select = {**SELECTIONS, "part": lambda z: z[3:17, 8:12], "one": lambda z: z[7, 1]}[selection]
-    # For ranges too: zipfile comes to the index at the end of a shard from its beginning.
-    assert assert_same(path, oracle, select) is zipfile.BadZipFile
-
-
-@pytest.mark.parametrize("length", [10, 40], ids=["small", "large"])
-def test_parts_of_a_shard_with_its_index_at_the_start(tmp_path, length, oracle) -> None:
-    codec = ShardingCodec(chunk_shape=(5, 5), index_location="start")
-    layout = {"serializer": codec, "compressors": None, "chunks": (length, length)}
-    value = np.arange(40 * 40, dtype="int32").reshape(40, 40)
-    path = make(tmp_path / "a.zip", layout, zipfile.ZIP_STORED, value)
-    patched_directory(path, "c/0/0", 16, b"\x01\x02\x03\x04")
-    found = assert_same(path, oracle, lambda z: z[3, 3:7])
-    # zipfile reads 4096 bytes at least, and so all of a small one.
-    assert (found is zipfile.BadZipFile) == (length == 10)
-    assert assert_same(path, oracle, lambda z: z[:]) is zipfile.BadZipFile
-
-
-@pytest.mark.parametrize("position", [0, 1, 5, 50, 100, -9, -1])
-def test_a_flipped_bit_never_gives_other_values(tmp_path, layout, method, position, oracle) -> None:
-    path = make(tmp_path / "a.zip", layout, method)
-    name = "0.0" if "zarr_format" in layout else "c/0/0"
-    info = zipfile.ZipFile(path).getinfo(name)
-    at = 30 + len(name) + position % info.compress_size
-    byte = path.read_bytes()[info.header_offset + at]
-    patched_header(path, name, at, bytes([byte ^ 0x10]))
-    # The last bits of a deflate stream mean nothing; all others do.
-    found = assert_same(path, oracle, lambda z: z[:])
-    if isinstance(found, type):
-        assert issubclass(found, zipfile.BadZipFile | zlib.error)
-    else:
-        np.testing.assert_array_equal(found, DATA)
-
-
-def test_partial_reads_of_raw_chunks_check_the_whole_as_zarr_does(tmp_path, oracle) -> None:
-    path = make(tmp_path / "a.zip", LAYOUTS["raw"], zipfile.ZIP_STORED)
-    patched_header(path, "c/0/0", 30 + 5 + 399, b"\x77")
-    assert assert_same(path, oracle, lambda z: z[0, 0]) is zipfile.BadZipFile
-    with zarr.config.set({"codec_pipeline.validate_checksums": False}), opened(path) as array:
-        # Nothing is read then but what is asked for.
-        assert array[0, 0] == 1
-
-
-LENGTHS = [0, 1, 400, 1 << 20, (1 << 32) - 2]
-
-
-@pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("offset", [20, 24], ids=["compressed", "uncompressed"])
-def test_an_announced_size_that_is_wrong(tmp_path, layout, method, length, offset, oracle) -> None:
-    path = make(tmp_path / "a.zip", layout, method)
-    name = "0.0" if "zarr_format" in layout else "c/0/0"
-    patched_directory(path, name, offset, struct.pack("<I", length))
-    assert_same(path, oracle, lambda z: z[:])
-
-
-def test_a_deflated_flood_is_bounded(tmp_path) -> None:
-    import resource
-
-    objects = objects_of(make(tmp_path / "a.zip", {}, zipfile.ZIP_DEFLATED))
-    path = tmp_path / "b.zip"
-    objects.pop("c/0/0")
-    pack(path, objects, zipfile.ZIP_DEFLATED)
-    with (
-        zipfile.ZipFile(path, "a", compression=zipfile.ZIP_DEFLATED) as archive,
-        archive.open("c/0/0", "w", force_zip64=True) as entry,
-    ):
-        for _ in range(1 << 9):
-            entry.write(bytes(1 << 20))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with opened(path) as array, pytest.raises(ValueError, match="decodes to more than"):
-        array[:]
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
-
-
-@pytest.mark.parametrize("selection", ["all", "part"])
-def test_an_archive_that_is_cut_off_while_it_is_open(tmp_path, layout, method, selection) -> None:
-    path = make(tmp_path / "a.zip", layout, method)
-    name = "1.0" if "zarr_format" in layout else "c/1/0"
-    header = zipfile.ZipFile(path).getinfo(name).header_offset
-    # zipfile's classes; it cannot be asked itself, since its file object may hold more than is left on the disk.
-    for left, error in ((50, EOFError), (10, zipfile.BadZipFile)):
-        with opened(path) as array:
-            # The directory is read now.
-            array[0, 0]
-            os.truncate(path, header + left)
-            with pytest.raises(error, match=f"chunk {name}"):
-                array[10:20, :10] if selection == "all" else array[13:17, 8]
-        make(path, layout, method)
-
-
-def test_an_archive_that_is_cut_off_does_not_open(tmp_path, method) -> None:
-    path = make(tmp_path / "a.zip", {}, method)
-    os.truncate(path, path.stat().st_size - 30)
-    with pytest.raises(zipfile.BadZipFile):
-        zarr.open_array(ZipStore(path), mode="r")
 
 
 # -- the store's own state --------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-//! Archives that rawzip's writer makes, against what was put in. Damage as Python's zipfile judges it is in `tests/test_zip.py`.
+//! Archives that rawzip's writer makes, against what was put in. Damage as Python's zipfile judges it is in `tests/test_zip_damage.py`.
 
 use std::fs;
 use std::io::Write;

@@ -1,0 +1,344 @@
+"""The codecs of docs/supported.md, formats 3 and 2: which run in Rust, which as a step in Python, what falls back.
+
+The other tables, and what a row is, are in ``supported``; all configurations of numcodecs' bytes codecs in ``codec_table``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codec_table import BYTES_CODECS
+from supported import FALLBACK, PYTHON, Row, Sample
+
+WRAPPERS = "3.1.3"  # the release of zarr that brought the classes of `zarr.codecs.numcodecs`
+BLOSC_NAMES = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
+
+# -- codecs of format 3 -----------------------------------------------------------------------------
+
+ARRAYS, SERIALIZER, BYTES = "array-to-array", "array-to-bytes", "bytes-to-bytes"
+
+
+def _codec(name: str, **configuration: Any) -> dict[str, Any]:
+    return {"name": name, "configuration": configuration}
+
+
+def _filtered(dtype: str, *codecs: dict[str, Any], **more: Any) -> Sample:
+    return Sample({"dtype": dtype, "filters": list(codecs)}, **more)
+
+
+def _serialized(codec: dict[str, Any], **more: Any) -> Sample:
+    return Sample({"serializer": codec, "compressors": None, **more.pop("options", {})}, **more)
+
+
+def _compressed(*codecs: dict[str, Any], **more: Any) -> Sample:
+    return Sample({"compressors": list(codecs)}, **more)
+
+
+_LITTLE = _codec("bytes", endian="little")
+_CRC = {"name": "crc32c"}
+
+
+def _shards(**configuration: Any) -> dict[str, Any]:
+    parts = {"chunk_shape": [2, 5], "codecs": [_LITTLE], "index_codecs": [_LITTLE, _CRC]}
+    return _codec("sharding_indexed", **(parts | configuration))
+
+
+# What each is made with, by its name in numcodecs, and the elements that it is given.
+_FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "delta": ("int32", {"dtype": "<i4"}),
+    "fixedscaleoffset": (
+        "float64",
+        {"offset": 2, "scale": 4, "dtype": "<f8", "astype": "<i4"},
+    ),
+    "quantize": ("float64", {"digits": 2, "dtype": "<f8"}),
+    "bitround": ("float32", {"keepbits": 12}),
+    "astype": ("int32", {"encode_dtype": "<i8", "decode_dtype": "<i4"}),
+    "packbits": ("bool", {}),
+}
+
+IN_INDEXES = "; inside a shard's index too"
+_UNLIKE = (
+    "floats stored as `uint32`; `delta` of truth values, of dates as dates, and between types"
+    " without a common integer"
+)
+# Settings of numcodecs' bytes codecs, as the page words them; the names are those of `codec_table`.
+_SETTINGS = {
+    ("blosc", "zstd", "gzip", "zlib", "bz2", "lz4"): "all settings; blosc without snappy",
+    ("lzma",): "every `format`, `check` and `preset`, and `filters`",
+    ("shuffle",): "every `elementsize`",
+    ("crc32", "crc32c", "adler32"): "`location`" + IN_INDEXES,
+    ("fletcher32", "jenkins_lookup3"): "`initval` and `prefix`" + IN_INDEXES,
+}
+
+
+def _listed(names: Any, prefix: str = "") -> str:
+    return ", ".join(f"`{prefix}{name}`" for name in names)
+
+
+def _configurations(name: str) -> list[dict[str, Any]]:
+    return BYTES_CODECS[name][2][:2]
+
+
+CODECS_3 = (
+    Row(
+        "`transpose`",
+        ARRAYS,
+        "costs no pass of its own",
+        (_filtered("int32", _codec("transpose", order=[1, 0])),),
+    ),
+    Row(
+        "`cast_value`",
+        ARRAYS,
+        "while cast-value-rs 0.5 is installed",
+        (
+            _filtered(
+                "float32",
+                _codec("cast_value", data_type="int16"),
+                since="3.2",
+                needs="cast_value_rs",
+            ),
+        ),
+    ),
+    Row(
+        "`scale_offset`",
+        ARRAYS,
+        "",
+        (_filtered("float32", _codec("scale_offset", offset=1, scale=2), since="3.2"),),
+    ),
+    Row(
+        _listed(_FILTERS, "numcodecs."),
+        ARRAYS,
+        "for integers and floats, as numcodecs and NumPy compute; `packbits` for truth values",
+        tuple(
+            _filtered(dtype, _codec(f"numcodecs.{name}", **configuration), since=WRAPPERS)
+            for name, (dtype, configuration) in _FILTERS.items()
+        ),
+    ),
+    Row(
+        "the same, in combinations for which what NumPy gives is not the same everywhere",
+        ARRAYS,
+        _UNLIKE,
+        (
+            _filtered(
+                "float32",
+                _codec("numcodecs.astype", decode_dtype="<f4", encode_dtype="<u4"),
+                since=WRAPPERS,
+            ),
+        ),
+        PYTHON,
+    ),
+    Row(
+        "array-to-array codecs but `transpose`, in front of `sharding_indexed`",
+        ARRAYS,
+        "they and the shards are a step in Python",
+        (
+            _serialized(_shards(), options={"filters": [_codec("own.Plus")]}),
+            _serialized(
+                _shards(),
+                options={
+                    "filters": [_codec("numcodecs.astype", encode_dtype="<i8", decode_dtype="<i4")]
+                },
+                since=WRAPPERS,
+            ),
+        ),
+        PYTHON,
+    ),
+    Row(
+        "`bytes`",
+        SERIALIZER,
+        "both byte orders",
+        tuple(_serialized(_codec("bytes", endian=endian)) for endian in ("little", "big")),
+    ),
+    Row(
+        "`numcodecs.pcodec`",
+        SERIALIZER,
+        "its whole configuration",
+        tuple(
+            _serialized(_codec("numcodecs.pcodec", **more), since=WRAPPERS, needs="pcodec")
+            for more in ({}, {"level": 3, "mode_spec": "classic"})
+        ),
+    ),
+    Row(
+        "`vlen-utf8`, `vlen-bytes`",
+        SERIALIZER,
+        "with the data types `string` and `variable_length_bytes`",
+        (
+            _serialized({"name": "vlen-utf8"}, options={"dtype": "string"}),
+            _serialized({"name": "vlen-bytes"}, options={"dtype": "variable_length_bytes"}),
+        ),
+    ),
+    Row(
+        "`sharding_indexed`",
+        SERIALIZER,
+        "index at start or end, own index codecs, nested, inside other codecs, every `subchunk_write_order`",
+        (
+            _serialized(_shards()),
+            _serialized(_shards(index_location="start", index_codecs=[_LITTLE])),
+            _serialized(
+                _shards(chunk_shape=[4, 5], codecs=[_shards(), _codec("gzip", level=1)]),
+                options={"chunks": (8, 10)},
+                since="3.1.6",
+            ),
+            _serialized(
+                _shards(codecs=[_codec("transpose", order=[1, 0]), _LITTLE, _CRC]),
+                options={"compressors": [_codec("gzip", level=1)]},
+                since="3.1.6",
+            ),
+        ),
+    ),
+    Row(
+        "`zstd`, `gzip`",
+        BYTES,
+        "",
+        (
+            _compressed(_codec("zstd", level=3, checksum=True)),
+            _compressed(_codec("gzip", level=5)),
+        ),
+    ),
+    Row(
+        "`blosc`",
+        BYTES,
+        "blosclz, lz4, lz4hc, zlib and zstd, and every shuffle",
+        tuple(
+            _compressed(
+                _codec("blosc", cname=name, clevel=5, shuffle=shuffle, typesize=4, blocksize=0)
+            )
+            for name in BLOSC_NAMES
+            for shuffle in ("noshuffle", "shuffle", "bitshuffle")
+        ),
+    ),
+    Row("`crc32c`", BYTES, "with the processor's own instruction", (_compressed(_CRC),)),
+    *(
+        Row(
+            _listed(names, "numcodecs."),
+            BYTES,
+            remark,
+            tuple(
+                _compressed(_codec(f"numcodecs.{name}", **configuration), since=WRAPPERS)
+                for name in names
+                for configuration in _configurations(name)
+            ),
+        )
+        for names, remark in _SETTINGS.items()
+    ),
+    Row(
+        "any other codec, with synchronous methods",
+        "any",
+        "called on threads of the pool; a subclass of a built-in counts as another codec",
+        (
+            _filtered("int32", _codec("own.Plus")),
+            _serialized(_codec("own.Numbers")),
+            _compressed(_codec("own.Invert")),
+            _compressed(_codec("own.OwnGzip", level=1)),
+            _serialized(_shards(codecs=[_LITTLE, _codec("own.Invert")])),
+        ),
+        PYTHON,
+    ),
+    Row(
+        "any other codec, with coroutines alone",
+        "any",
+        "runs on the event loop of the call, up to ten chunks at a time",
+        (
+            _filtered("int32", _codec("own.AsyncPlus")),
+            _serialized(_codec("own.AsyncNumbers")),
+            _compressed(_codec("own.AsyncInvert")),
+        ),
+        PYTHON,
+    ),
+    Row(
+        "a codec that stands alone and reads and writes parts of chunks by itself",
+        SERIALIZER,
+        "such as a subclass of `ShardingCodec`",
+        (_serialized(_shards() | {"name": "own.PartsOfChunks"}),),
+        FALLBACK,
+        "it reads and writes parts of chunks by itself",
+    ),
+    Row(
+        "other codecs for a shard index than `bytes`, `transpose` and checksums",
+        BYTES,
+        "",
+        (_serialized(_shards(index_codecs=[_LITTLE, _codec("own.SameLength")])),),
+        FALLBACK,
+        "this bytes-to-bytes codec is not native",
+    ),
+)
+
+# -- codecs of format 2 -----------------------------------------------------------------------------
+
+FILTER, EITHER = "filter", "filter or compressor"
+
+
+def _v2(dtype: str, **options: Any) -> Sample:
+    return Sample({"dtype": dtype, "zarr_format": 2, "compressors": None, **options})
+
+
+CODECS_2 = (
+    *(
+        Row(
+            _listed(names),
+            EITHER,
+            remark.removesuffix(IN_INDEXES),
+            tuple(
+                _v2("int32", **options)
+                for name in names
+                for configuration in _configurations(name)
+                for options in (
+                    {"compressors": {"id": name, **configuration}},
+                    {"filters": [{"id": name, **configuration}]},
+                )
+            ),
+        )
+        for names, remark in _SETTINGS.items()
+    ),
+    Row(
+        _listed(_FILTERS),
+        EITHER,
+        "both byte orders; `bitround` in this machine's, and not in memory order F",
+        tuple(
+            _v2(dtype, filters=[{"id": name, **configuration}])
+            for name, (dtype, configuration) in _FILTERS.items()
+        ),
+    ),
+    Row(
+        "`pcodec`",
+        EITHER,
+        "its whole configuration",
+        (
+            Sample(
+                {"zarr_format": 2, "filters": None, "compressors": {"id": "pcodec"}},
+                needs="pcodec",
+            ),
+        ),
+    ),
+    Row(
+        "`vlen-utf8`, `vlen-bytes`",
+        "first filter",
+        "with text and bytes of variable length",
+        (
+            _v2("string", filters=[{"id": "vlen-utf8"}]),
+            _v2("variable_length_bytes", filters=[{"id": "vlen-bytes"}]),
+        ),
+    ),
+    Row(
+        "the same, in combinations for which what NumPy gives is not the same everywhere",
+        EITHER,
+        _UNLIKE,
+        (
+            _v2(
+                "float32", filters=[{"id": "astype", "decode_dtype": "<f4", "encode_dtype": "<u4"}]
+            ),
+            _v2("m8[s]", filters=[{"id": "delta", "dtype": "<m8[s]"}]),
+        ),
+        PYTHON,
+    ),
+    Row(
+        "any other codec",
+        EITHER,
+        "numcodecs' own, imagecodecs', yours",
+        (
+            _v2("int32", compressors={"id": "base64"}),
+            _v2("int32", filters=[{"id": "base64"}], compressors={"id": "zstd", "level": 1}),
+        ),
+        PYTHON,
+    ),
+)
