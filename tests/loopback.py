@@ -125,14 +125,12 @@ def web(root: Path) -> Iterator[Web | None]:
         return
     files = root / "files"
     files.mkdir(parents=True)
-    # Its workers run as another user where the tests run as root.
-    for directory in [files, root, *root.parents]:
-        with contextlib.suppress(PermissionError):
-            directory.chmod(directory.stat().st_mode | 0o011)
     certify(root)
     port, secure = free_port(), free_port()
     configuration = root / "nginx.conf"
-    configuration.write_text(NGINX.format(root=root, port=port, secure=secure))
+    # As root, its workers would become another user, who may not read what tests write.
+    user = "user root;" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""
+    configuration.write_text(user + NGINX.format(root=root, port=port, secure=secure))
     command = [nginx, "-p", str(root), "-e", str(root / "error.log"), "-c", str(configuration)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

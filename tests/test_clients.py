@@ -178,6 +178,11 @@ CASES = [*itertools.product(HERE, ENCODING), *itertools.product(SHARED, ["sharde
 @pytest.mark.parametrize(("kind", "encoding"), CASES)
 def test_xarray_writes_appends_and_reads(tmp_path, s3, kind, encoding, oracle) -> None:
     store = xarray_store(kind, tmp_path, s3)
+    try:
+        # As xarray does for reading; wrappers of old releases cannot.
+        store if kind == "path" else store.with_read_only(True)
+    except NotImplementedError:
+        pytest.skip("cannot be made read-only")
     whole = dataset()
     whole.isel(time=slice(0, 10)).to_zarr(
         store, mode="w", consolidated=False, encoding=ENCODING[encoding]

@@ -66,6 +66,8 @@ check(make(store))
 @pytest.mark.parametrize("action", ["read", "write"])
 def test_ctrl_c_interrupts_and_leaves_the_process_usable(tmp_path, store_kind, action) -> None:
     code = """
+# A program that is started in the background may be told to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 store = open_store()
 large, noise = big(store)
 print("ready", flush=True)

@@ -247,12 +247,42 @@ def test_explain_names_each_step() -> None:
     assert steps(**CHAINS["v2_filters_zstd"]) == [("OwnDelta", "Python"), ("Zstd", "Rust")]
 
 
-def test_an_array_codec_before_shards_falls_back() -> None:
-    shards = ShardingCodec(chunk_shape=(4, 5), codecs=[BytesCodec()])
-    array = create({}, chunks=(12, 10), filters=PLUS, serializer=shards, compressors=None)
-    with pytest.raises(zarrs.UnsupportedError, match="Plus"):
-        array[:]
-    assert not zarrs.explain(array).native
+@pytest.mark.parametrize("outer", [None, own.Invert(), ZstdCodec()], ids=str)
+@pytest.mark.parametrize(
+    "filters",
+    [
+        [PLUS],
+        [TURN, own.AsyncPlus()],
+        [own.Widen(), TURN],
+        [
+            {
+                "name": "numcodecs.astype",
+                "configuration": {"encode_dtype": "<i8", "decode_dtype": "<i4"},
+            }
+        ],
+    ],
+    ids=str,
+)
+def test_array_codecs_before_shards_leave_them_to_python(
+    make_store, oracle, chunks_in, filters, outer
+) -> None:
+    shards = ShardingCodec(chunk_shape=(4, 5), codecs=[BytesCodec(), Crc32cCodec()])
+    options = {"chunks": (12, 10), "filters": filters, "serializer": shards, "compressors": outer}
+    ours, theirs = make_store(), make_store()
+    array = create(ours, **options)
+    assert ("ShardingCodec", "Python") in zarrs.explain(array).steps
+    with oracle():
+        reference = create(theirs, **options)
+        reference[:] = DATA
+        reference[3:6, 2:7] = 9
+        expected = reference[:]
+    array[:] = DATA
+    array[3:6, 2:7] = 9
+    assert chunks_in(ours) == chunks_in(theirs)
+    np.testing.assert_array_equal(array[:], expected)
+    np.testing.assert_array_equal(array[2:9:3, 4], expected[2:9:3, 4])
+    array[:] = 0
+    assert chunks_in(ours) == {}
 
 
 def test_a_codec_that_reads_and_writes_parts_falls_back() -> None:

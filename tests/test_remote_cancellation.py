@@ -77,7 +77,7 @@ def test_no_set_starts_after_a_write_is_cancelled_and_running_ones_end(layout, k
     async def main() -> None:
         doors = store.before = Doors(kind, 4)
         write = asyncio.ensure_future(
-            array.async_array.setitem(WHOLE if kind == "set" else PART, -1)
+            array._async_array.setitem(WHOLE if kind == "set" else PART, -1)
         )
         await doors.full.wait()
         sets = len(store.sets)
@@ -111,7 +111,7 @@ def test_a_cancelled_read_ends_soon_and_cancels_its_requests(layout, selection) 
 
     async def main() -> None:
         doors = store.before = Doors("get", 4)
-        read = asyncio.ensure_future(array.async_array.getitem(selection))
+        read = asyncio.ensure_future(array._async_array.getitem(selection))
         await doors.full.wait()
         read.cancel()
         # The doors stay shut.
@@ -132,10 +132,10 @@ def test_a_read_that_times_out_leaves_room_for_others() -> None:
 
     async def main() -> None:
         doors = store.before = Doors("get", 3)
-        others = [asyncio.ensure_future(array.async_array.getitem(WHOLE)) for _ in range(5)]
+        others = [asyncio.ensure_future(array._async_array.getitem(WHOLE)) for _ in range(5)]
         await doors.full.wait()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(array.async_array.getitem(WHOLE), 0.01)
+            await asyncio.wait_for(array._async_array.getitem(WHOLE), 0.01)
         for other in others[:4]:
             other.cancel()
         await asyncio.wait(others[:4])
@@ -168,12 +168,12 @@ def test_cancelling_a_call_into_a_near_store_leaves_old_or_new_chunks(
 
     async def main() -> None:
         for turn in range(12):
-            write = asyncio.ensure_future(array.async_array.setitem(WHOLE, -1 - turn))
+            write = asyncio.ensure_future(array._async_array.setitem(WHOLE, -1 - turn))
             await asyncio.sleep(0.0004 * turn)
             write.cancel()
             await asyncio.wait([write])
             assert write.cancelled() or write.exception() is None
-            read = asyncio.ensure_future(array.async_array.getitem(WHOLE))
+            read = asyncio.ensure_future(array._async_array.getitem(WHOLE))
             await asyncio.sleep(0.0004 * turn)
             read.cancel()
             await asyncio.wait([read])

@@ -173,7 +173,7 @@ def test_a_read_that_fails_does_not_wait_for_requests_that_hang(
 
     async def main() -> None:
         store.before = before
-        task = asyncio.ensure_future(array.async_array.getitem(selection))
+        task = asyncio.ensure_future(array._async_array.getitem(selection))
         with pytest.raises(OwnError) as caught:
             await asyncio.wait_for(asyncio.shield(task), 2)
         assert caught.value is error
@@ -182,10 +182,10 @@ def test_a_read_that_fails_does_not_wait_for_requests_that_hang(
         # The same task goes on as if nothing had happened.
         begun.clear()
         with pytest.raises(OwnError):
-            await array.async_array.getitem(selection)
+            await array._async_array.getitem(selection)
         store.before = None
         await asyncio.sleep(0)
-        np.testing.assert_array_equal(await array.async_array.getitem(selection), DATA[selection])
+        np.testing.assert_array_equal(await array._async_array.getitem(selection), DATA[selection])
 
     asyncio.run(main())
 
@@ -205,7 +205,7 @@ def test_a_near_store_is_not_called_after_an_error_although_the_loop_is_busy(mon
     monkeypatch.setattr(_near._Obstore, "set", put)
 
     async def main() -> None:
-        write = asyncio.ensure_future(array.async_array.setitem(WHOLE, -1))
+        write = asyncio.ensure_future(array._async_array.setitem(WHOLE, -1))
         while not begun:
             await asyncio.sleep(0)
         time.sleep(0.2)

@@ -268,7 +268,7 @@ def test_all_calls_together_never_pass_the_maximum(maximum) -> None:
     rounds_of(store, 0.0005)
 
     async def reads() -> list[Any]:
-        return await asyncio.gather(*(array.async_array.getitem(WHOLE) for _ in range(20)))
+        return await asyncio.gather(*(array._async_array.getitem(WHOLE) for _ in range(20)))
 
     with zarr.config.set({"codec_pipeline.requests_maximum": maximum, "async.concurrency": 10}):
         found = asyncio.run(reads())
@@ -287,7 +287,7 @@ def test_calls_of_many_threads_and_loops_never_pass_the_maximum() -> None:
     found = []
 
     async def both() -> None:
-        parts = (array.async_array.getitem(WHOLE), array.async_array.setitem(WHOLE, DATA))
+        parts = (array._async_array.getitem(WHOLE), array._async_array.setitem(WHOLE, DATA))
         found.append((await asyncio.gather(*parts))[0])
 
     with zarr.config.set({"codec_pipeline.requests_maximum": 6}):

@@ -44,6 +44,8 @@ class Own(Store):
     supports_writes = True
     supports_deletes = True
     supports_listing = True
+    # Asked for by old releases.
+    supports_partial_writes = False
 
     def __init__(self, *, read_only: bool = False) -> None:
         super().__init__(read_only=read_only)
@@ -69,6 +71,9 @@ class Own(Store):
 
     async def get_partial_values(self, prototype: Any, key_ranges: Any) -> list[Any]:
         return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def set_partial_values(self, key_start_values: Any) -> None:
+        raise NotImplementedError
 
     async def exists(self, key: str) -> bool:
         return key in self.objects

@@ -93,18 +93,19 @@ def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
             return ChainSpec(_python_steps.v2_chain(serializer, spec, _v2_step), None)
     specs = _python_steps.specs_of((*arrays, serializer, *steps), spec)
     after = list(zip(steps, specs[len(arrays) + 1 :], strict=True))
-    sharded = type(serializer) is ShardingCodec
+    alone = not arrays and not steps
     try:
         orders, filters, dtype = _array_codecs(arrays, specs)
         native = _serializer(serializer, specs[len(arrays)], dtype, filters)
     except UnsupportedError:
-        if sharded:
+        if alone:
             raise
         native = None
     if native is not None:
         inner, endian, filters = native
         return ChainSpec((orders, inner, [*filters, *_python_steps.join([], after, _step)]), endian)
-    _python_steps.check_serializer(serializer)
+    if alone:
+        _python_steps.check_serializer(serializer)
     leading = _python_steps.leading(arrays, _order)
     python = list(zip((*arrays[leading:], serializer), specs[leading:], strict=False))
     orders = [_order(codec) for codec in arrays[:leading]]
