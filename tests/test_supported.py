@@ -103,7 +103,8 @@ def check_values(array: Any, values: npt.NDArray[Any], oracle: Callable[[], Any]
     np.testing.assert_array_equal(array[...], expected)
     np.testing.assert_array_equal(array[PART], expected[PART])
     with oracle():
-        np.testing.assert_array_equal(zarr.open_array(array.store, mode="r")[...], expected)
+        # Wrappers of old releases cannot be made read-only.
+        np.testing.assert_array_equal(zarr.open_array(array.store, mode="r+")[...], expected)
 
 
 def outcome(action: Callable[[], Any]) -> Any:
