@@ -14,6 +14,7 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, TransposeCodec, ZstdCodec
 from zarr.core.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     Values = npt.NDArray[Any]
 
 wrappers = pytest.importorskip("zarr.codecs.numcodecs")
+# Before 3.3, zarr hands codecs behind others the wrong data type; the newest release is the oracle.
+sound_zarr = pytest.mark.xfail(
+    Version(zarr.__version__) < Version("3.3"),
+    reason="zarr itself is wrong or refuses",
+    strict=False,
+)
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:Numcodecs codecs"),
@@ -275,6 +283,7 @@ def in_order(config: Config, order: str) -> Config:
     }
 
 
+@sound_zarr
 @pytest.mark.parametrize("case", ALL, ids=id_of)
 @pytest.mark.parametrize("make", [small, tame, wild])
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -336,6 +345,7 @@ def test_chunks_of_order_f(oracle: Oracle, case: tuple[str, Config]) -> None:
     same_as_zarr(oracle, tame(dtype), filters=filters, zarr_format=2, order="F")
 
 
+@sound_zarr
 @pytest.mark.parametrize("case", ONE_OF_EACH, ids=id_of)
 def test_big_endian_storage_and_transposition_of_format_3(
     oracle: Oracle, case: tuple[str, Config]
@@ -347,6 +357,7 @@ def test_big_endian_storage_and_transposition_of_format_3(
     same_as_zarr(oracle, tame(dtype), **options)
 
 
+@sound_zarr
 def test_a_transposition_behind_each_kind_of_codec(oracle: Oracle) -> None:
     behind = TransposeCodec(order=(1, 0))
     for dtype, config in ONE_OF_EACH:
@@ -359,6 +370,7 @@ def test_a_transposition_behind_each_kind_of_codec(oracle: Oracle) -> None:
             same_as_zarr(oracle, tame(dtype), filters=filters)
 
 
+@sound_zarr
 @pytest.mark.parametrize("case", ONE_OF_EACH, ids=id_of)
 def test_each_codec_within_shards(oracle: Oracle, case: tuple[str, Config]) -> None:
     dtype, config = case
@@ -385,6 +397,7 @@ CHAINS: list[tuple[str, list[Config]]] = [
 ]  # fmt: skip
 
 
+@sound_zarr
 @pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: "-".join(one["id"] for one in chain[1]))
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("zarr_format", [2, 3])
@@ -575,6 +588,7 @@ def pcodecs() -> list[Config]:
     ]
 
 
+@sound_zarr
 @pytest.mark.parametrize("dtype", ["i2", "i4", "i8", "u2", "u4", "u8", *FLOATS, "M8[s]", "u1"])
 @pytest.mark.parametrize(
     "config", pcodecs(), ids=lambda config: "-".join(map(str, config.values()))
@@ -590,6 +604,7 @@ def test_pcodec(oracle: Oracle, dtype: str, config: Config, zarr_format: Any) ->
         same_as_zarr(oracle, make(dtype), equal_bytes=False, **options)
 
 
+@sound_zarr
 def test_pcodec_within_shards_and_under_other_codecs(oracle: Oracle) -> None:
     pytest.importorskip("pcodec")
     codec = codec_of({"id": "pcodec"}, 3)
@@ -642,6 +657,7 @@ def damaged(stored: bytes) -> list[bytes]:
     return [*longer, *shorter, *flipped]
 
 
+@sound_zarr
 @pytest.mark.parametrize(
     "case", [*ONE_OF_EACH, ("i4", {"id": "pcodec"}), ("f8", {"id": "pcodec"})], ids=id_of
 )

@@ -31,6 +31,11 @@ from archives import (
 from zarr.codecs import ShardingCodec
 from zarr.storage import ZipStore
 
+# Python 3.11's `zipfile` overlooks what later ones refuse; the newest is the oracle.
+careful_zipfile = pytest.mark.xfail(
+    sys.version_info < (3, 12), reason="Python itself overlooks it", strict=False
+)
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="zarr's own way there")
 
 
@@ -52,6 +57,7 @@ HEADER_DAMAGES = {
 }
 
 
+@careful_zipfile
 @pytest.mark.parametrize("damage", HEADER_DAMAGES)
 @pytest.mark.parametrize("selection", ["all", "part", "one"])
 def test_a_damaged_local_header(tmp_path, layout, method, damage, selection, oracle) -> None:
@@ -116,6 +122,7 @@ def test_partial_reads_of_raw_chunks_check_the_whole_as_zarr_does(tmp_path, orac
 LENGTHS = [0, 1, 400, 1 << 20, (1 << 32) - 2]
 
 
+@careful_zipfile
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("offset", [20, 24], ids=["compressed", "uncompressed"])
 def test_an_announced_size_that_is_wrong(tmp_path, layout, method, length, offset, oracle) -> None:
