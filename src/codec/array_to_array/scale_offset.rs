@@ -34,12 +34,21 @@ pub fn scale_offset(side: Side, offset: &Operand, scale: &Operand) -> Result<Fla
     Ok(Flat::new("scale_offset", (side, side), [Some(encode)], [Some(decode)]))
 }
 
-fn outside() -> Error {
-    Error::value("scale_offset produced a value outside the range of its data type")
+/// zarr's name of an integer type.
+fn dtype<T>() -> String {
+    let kind = if std::any::type_name::<T>().starts_with('u') { "uint" } else { "int" };
+    format!("{kind}{}", 8 * size_of::<T>())
 }
 
-fn inexact() -> Error {
-    Error::value("scale_offset decode: a value is not a multiple of the scale, or outside the range of its data type")
+fn outside<T>() -> Error {
+    Error::value(format!("scale_offset produced a value outside the range of dtype {}", dtype::<T>()))
+}
+
+fn inexact<T>() -> Error {
+    Error::value(format!(
+        "scale_offset decode: a value has a non-zero remainder by the scale, or is outside the range of dtype {}",
+        dtype::<T>()
+    ))
 }
 
 fn zero() -> Error {
@@ -58,7 +67,7 @@ fn widened<T: Numeric + TryFrom<i64> + Into<i64>>(offset: T, scale: T) -> Result
         let whole = value.wrapping_rem(scale) == 0;
         T::try_from(value.wrapping_div(scale).wrapping_add(offset)).ok().filter(|_| whole)
     };
-    Ok((Stage::try_map(encode, outside), Stage::try_map(decode, inexact)))
+    Ok((Stage::try_map(encode, outside::<T>), Stage::try_map(decode, inexact::<T>)))
 }
 
 /// As zarr-python, which takes integers without limit for `uint64`.
@@ -69,5 +78,5 @@ fn unlimited(offset: u64, scale: u64) -> Result<(Stage, Stage)> {
     // Nothing below the offset has a place in the data type, as the scale is positive.
     let encode = move |value: u64| value.checked_sub(offset).and_then(|value| value.checked_mul(scale));
     let decode = move |value: u64| (value / scale).checked_add(offset).filter(|_| value.is_multiple_of(scale));
-    Ok((Stage::try_map(encode, outside), Stage::try_map(decode, inexact)))
+    Ok((Stage::try_map(encode, outside::<u64>), Stage::try_map(decode, inexact::<u64>)))
 }
