@@ -45,7 +45,7 @@ THREADS = 4
 SLOW = 2e-3
 SLOW_CALLS = 16
 
-# obstore's own pipelines of zarr take the same for a missing key.
+# What zarr's `ObjectStore` takes for a missing key.
 _MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 

@@ -266,8 +266,7 @@ async def read(
             return
         flying += size
         try:
-            if not gate.try_enter(limit):
-                await gate.enter(limit)
+            await gate.enter(limit)
             try:
                 buffer = await store.get(
                     key, prototype=prototype, byte_range=_near.byte_range(start, end)
@@ -322,8 +321,7 @@ async def write(
         """Fetches one chunk's stored bytes, or stores one that is ready."""
         nonlocal held
         number, key, *encoded = job
-        if not gate.try_enter(limit):
-            await gate.enter(limit)
+        await gate.enter(limit)
         try:
             # After an error nothing is started, by whoever waited here or was busy meanwhile.
             if cancelled or crew.error is not None or session.is_stopped():

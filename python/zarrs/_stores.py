@@ -70,15 +70,10 @@ class NativeStores:
 _refusal_told = False
 
 
-def tell_refused_direct_io(handle: Any) -> None:
+def tell_refused_direct_io(handle: _internal.LocalStore) -> None:
     """Warns, once in this process, that direct I/O was asked for and cannot be had."""
     global _refusal_told
-    if (
-        _refusal_told
-        or handle is None
-        or isinstance(handle, dict)
-        or not handle.direct_io_refused()
-    ):
+    if _refusal_told or not handle.direct_io_refused():
         return
     _refusal_told = True
     warnings.warn(

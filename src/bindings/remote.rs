@@ -3,7 +3,7 @@
 
 #![allow(unsafe_code, reason = "vouches for the bytes of what a store gave")]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
@@ -15,7 +15,7 @@ use crate::bindings::call::{Call, Options, SwapSpec, check_shapes, statuses};
 use crate::bindings::engine::PyEngine;
 use crate::bindings::errors::to_python;
 use crate::bindings::owned::OwnedBytes;
-use crate::bindings::session::{Job, Session};
+use crate::bindings::session::{Job, Session, locked};
 use crate::bindings::text::Target;
 use crate::error::Error;
 use crate::memory::Held;
@@ -119,7 +119,7 @@ impl RemoteRead {
     /// The first requests, once: for each `(id, key, start, end, bytes)`. `start` is None for a whole object; a negative
     /// one, with `end` None, asks for that many last bytes.
     fn requests<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let first = std::mem::take(&mut *self.first.lock().unwrap_or_else(PoisonError::into_inner));
+        let first = std::mem::take(&mut *locked(&self.first));
         self.to_list(py, &first)
     }
 
@@ -249,7 +249,7 @@ impl Job for Writing {
             }
         };
         if let Some(stored) = self.write.take_stored(number) {
-            self.encoded.lock().unwrap_or_else(PoisonError::into_inner).push((number, stored));
+            locked(&self.encoded).push((number, stored));
         }
         Ok(())
     }
@@ -343,7 +343,7 @@ impl RemoteWrite {
 
     /// What is ready to be stored: key, chunk number, and the new bytes or None to delete the key.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let encoded = std::mem::take(&mut *self.session.job.encoded.lock().unwrap_or_else(PoisonError::into_inner));
+        let encoded = std::mem::take(&mut *locked(&self.session.job.encoded));
         let list = PyList::empty(py);
         for (number, stored) in encoded {
             let key = self.session.job.write.batch().key(number);

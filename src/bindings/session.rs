@@ -68,7 +68,8 @@ struct Waker {
     any: bool,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// A lock whose holder may have panicked: what it guards is whole all the same.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -221,11 +222,7 @@ impl<J: Job> Session<J> {
             match outcome {
                 Ok(Ok(())) => {}
                 Ok(Err((chunk, error))) => self.fail(chunk, error),
-                Err(panic) => {
-                    let words = panic.downcast_ref::<String>().map(String::as_str);
-                    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                    self.fail(0, Error::runtime(format!("a unit of work panicked: {words}")));
-                }
+                Err(panic) => self.fail(0, concurrency::panicked(panic)),
             }
         }
         self.backlog.fetch_sub(self.job.bytes(&unit), Ordering::Relaxed);

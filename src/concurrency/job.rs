@@ -256,7 +256,8 @@ pub(super) fn run_caught(work: &dyn Work, units: Range<usize>) -> Result<(), (us
     catch_unwind(AssertUnwindSafe(|| work.run(units))).unwrap_or_else(|payload| Err((first, panicked(payload))))
 }
 
-fn panicked(payload: Box<dyn Any + Send>) -> Error {
+/// The error of a unit that panicked with `payload`.
+pub fn panicked(payload: Box<dyn Any + Send>) -> Error {
     let said = if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {

@@ -17,6 +17,6 @@ mod tests;
 
 pub use budget::{BYTES_IN_FLIGHT, Budget, Permit, in_flight};
 pub use cpus::cpus;
-pub use job::{Job, Limits, Outcome, Work};
+pub use job::{Job, Limits, Outcome, Work, panicked};
 pub use pool::{active, is_shut_down, run_inline, shutdown, shutdown_within, submit, submit_and_help};
 pub use split::{CHUNK_CONCURRENT_MINIMUM, Split, split};

@@ -198,7 +198,7 @@ impl Write {
         sharding: &Sharding,
         plan: &ShardPlan,
         old: &encode::OldShard<'_>,
-        new: &[Option<Vec<u8>>],
+        new: &[Option<impl AsRef<[u8]>>],
     ) -> Result<()> {
         let parts = encode::lay_out(sharding, plan, old, new)?;
         match parts {
@@ -303,11 +303,7 @@ impl Write {
         if shard.left.fetch_sub(count, Ordering::AcqRel) == count {
             let new: Vec<_> =
                 shard.new.iter().map(|slot| slot.get().expect("the last unit saw all others end").as_deref()).collect();
-            let layout = encode::lay_out(sharding, &shard.plan, &old, &new)?;
-            match layout {
-                None => self.erase(shard.number)?,
-                Some(layout) => self.set(shard.number, &layout.parts(sharding.index_at_start))?,
-            }
+            self.finish_shard(shard.number, sharding, &shard.plan, &old, &new)?;
         }
         Ok(())
     }
