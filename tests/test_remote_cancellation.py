@@ -6,6 +6,7 @@ Errors are in test_remote_faults.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,56 @@ def test_a_read_that_times_out_leaves_room_for_others() -> None:
         asyncio.run(main())
         store.before = None
         np.testing.assert_array_equal(array[:], DATA)
+
+
+def test_one_cancelled_while_it_waits_does_not_take_the_turn_of_another() -> None:
+    stores = [make(chunks=(64, 64)) for _ in range(3)]
+
+    async def main() -> None:
+        doors = stores[0][0].before = Doors("get", 1)
+        first, second, third = (
+            asyncio.ensure_future(array._async_array.getitem(WHOLE)) for _, array in stores
+        )
+        await doors.full.wait()
+        third.cancel()
+        await asyncio.wait([third])
+        # Whoever is still waiting has had turns enough to line up again behind the one that left.
+        await asyncio.sleep(0.01)
+        doors.open.set()
+        np.testing.assert_array_equal(await asyncio.wait_for(first, 30), DATA)
+        np.testing.assert_array_equal(await asyncio.wait_for(second, 30), DATA)
+
+    with zarr.config.set({"codec_pipeline.requests_maximum": 1}):
+        asyncio.run(main())
+
+
+def test_a_store_that_answers_although_it_was_cancelled_leaves_no_cancellation_behind() -> None:
+    store, array = make(chunks=(64, 8))
+
+    async def answer(_: str, key: str, __: Any) -> None:
+        if key == "c/0/3":
+            await asyncio.sleep(0.005)
+            raise OSError("no such luck")
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        with pytest.raises(OSError, match="no such luck"):
+            await array._async_array.getitem(WHOLE)
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        # A group tells an error of its own from a cancellation by that number.
+        with pytest.raises(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+        await asyncio.sleep(0)
+
+    store.before = answer
+    asyncio.run(main())
 
 
 def near_stores(path: Path) -> dict[str, Any]:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import os
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from zarr.core.config import config as zarr_config
 
-from zarrs import _near
+from zarrs import _gate, _near
 from zarrs._waiting import ended, release
 
 if TYPE_CHECKING:
@@ -32,73 +30,6 @@ if TYPE_CHECKING:
 # Bytes asked for or fetched and not decoded yet, or encoded and not stored yet, in one call.
 BYTES_IN_FLIGHT = 256 << 20
 DEFAULT_CONCURRENCY = 10
-
-
-class Gate:
-    """A bound on requests in flight in this process, whichever loops and threads they belong to."""
-
-    __slots__ = ("_inside", "_lock", "_waiting")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._waiting: collections.deque[tuple[Any, asyncio.Future[None]]] = collections.deque()
-
-    def try_enter(self, limit: int) -> bool:
-        """Enters if fewer than `limit` are inside."""
-        with self._lock:
-            if self._inside >= limit:
-                return False
-            self._inside += 1
-            return True
-
-    async def enter(self, limit: int) -> None:
-        """Enters, after waiting until fewer than `limit` are inside."""
-        while not self.try_enter(limit):
-            loop = asyncio.get_running_loop()
-            future: asyncio.Future[None] = loop.create_future()
-            with self._lock:
-                if self._inside < limit:
-                    continue
-                self._waiting.append((loop, future))
-            try:
-                await future
-            except asyncio.CancelledError:
-                # Whoever left may have called this one: the call goes on to the next.
-                self._call_next()
-                raise
-
-    def leave(self) -> None:
-        """Lets the next one in."""
-        with self._lock:
-            self._inside -= 1
-        self._call_next()
-
-    def _call_next(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    return
-                loop, future = self._waiting.popleft()
-            try:
-                loop.call_soon_threadsafe(release, future)
-            except RuntimeError:
-                # That loop is closed, and whoever waited there is gone.
-                continue
-            return
-
-
-gate = Gate()
-
-
-def forget_parent() -> None:
-    """For a forked child: its parent's requests are not its own."""
-    global gate
-    gate = Gate()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forget_parent)
 
 
 def coalescing(spec: ArraySpec) -> tuple[int, int]:
@@ -149,6 +80,10 @@ class _Crew:
             # The error of another task, unless somebody else cancelled this one too.
             if not self._interrupted or own is None or own.uncancel() > before:
                 raise
+        else:
+            # The store answered although it was cancelled.
+            if self._interrupted and own is not None:
+                own.uncancel()
         finally:
             self._own = None
             self._busy -= 1
@@ -266,13 +201,12 @@ async def read(
             return
         flying += size
         try:
-            await gate.enter(limit)
-            try:
-                buffer = await store.get(
+            buffer = await _gate.gate.ask(
+                limit,
+                lambda: store.get(
                     key, prototype=prototype, byte_range=_near.byte_range(start, end)
-                )
-            finally:
-                gate.leave()
+                ),
+            )
         finally:
             flying -= size
             landed.set()
@@ -321,24 +255,22 @@ async def write(
         """Fetches one chunk's stored bytes, or stores one that is ready."""
         nonlocal held
         number, key, *encoded = job
-        await gate.enter(limit)
-        try:
+
+        async def ask() -> Any:
             # After an error nothing is started, by whoever waited here or was busy meanwhile.
             if cancelled or crew.error is not None or session.is_stopped():
-                return
+                return None
             if not encoded:
-                buffer = await store.get(key, prototype=prototype)
+                session.feed(number, await store.get(key, prototype=prototype), False)
             elif encoded[0] is None:
                 await store.delete(key)
             else:
                 array = np.frombuffer(encoded[0], dtype="B")
                 await store.set(key, prototype.buffer.from_array_like(array))
-        finally:
-            gate.leave()
+
+        await _gate.gate.ask(limit, ask)
         if encoded:
             held -= sizes.pop(number)
-        else:
-            session.feed(number, buffer, False)
         if not session.is_stopped() and crew.error is None:
             admit()
 
