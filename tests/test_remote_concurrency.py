@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import numcodecs
 import numpy as np
 import obstore.store
 import pytest
@@ -214,6 +215,51 @@ def longest_turns(array: zarr.Array[Any], write: bool) -> int:
         return held_up
 
     return asyncio.run(main())
+
+
+async def turns_of(call: Any) -> int:
+    """How often the loop turned meanwhile."""
+    task = asyncio.ensure_future(call)
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    await task
+    return turns
+
+
+@pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
+def test_a_store_that_never_waits_leaves_turns_to_others(write) -> None:
+    class Busy(Recorder):
+        async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+            time.sleep(0 if key == "zarr.json" else 0.001)
+            return await super().get(key, prototype, byte_range)
+
+        async def set(self, key: str, value: Any, byte_range: Any = None) -> None:
+            time.sleep(0 if key == "zarr.json" else 0.001)
+            await super().set(key, value)
+
+    array = zarr.create_array(Busy(), shape=DATA.shape, chunks=(4, 4), dtype="int32")
+    array[:] = DATA
+    own = array._async_array
+    # 256 requests of a millisecond: a turn for every second one, and fewer on a busy machine.
+    assert asyncio.run(turns_of(own.setitem(WHOLE, DATA) if write else own.getitem(WHOLE))) > 40
+
+
+def test_one_unit_that_takes_long_is_not_done_on_the_loop(make_store) -> None:
+    data = np.random.default_rng(3).integers(0, 99, 1 << 16, "int32")
+    codec = numcodecs.LZMA()
+    array = zarr.create_array(
+        make_store(),
+        shape=data.shape,
+        chunks=data.shape,
+        dtype=data.dtype,
+        zarr_format=2,
+        compressors=codec,
+    )
+    # A hundred milliseconds in which the loop turns and turns.
+    assert asyncio.run(turns_of(array._async_array.setitem(slice(None), data))) > 100
+    np.testing.assert_array_equal(array[:], data)
 
 
 large = np.random.default_rng(2).integers(0, 99, (32, 1 << 18), "int32")

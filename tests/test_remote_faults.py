@@ -14,6 +14,7 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
+from obstore.exceptions import GenericError
 from recording import METADATA, Recorder, plain
 from zarr.codecs import BytesCodec, ShardingCodec
 from zarr.storage import ObjectStore
@@ -107,6 +108,8 @@ def test_an_error_passes_through_a_write(layout, error, what) -> None:
     with pytest.raises(type(error)) as caught:
         array[WHOLE if what == "delete" else PART] = 0 if what == "delete" else 5
     assert caught.value is error
+    asked = {"get": [key for key, _ in store.gets], "set": store.sets, "delete": store.deletes}
+    assert any(repr(key) in error.__notes__[-1] for key in asked[what])
     store.before = None
     array[:] = DATA
     np.testing.assert_array_equal(array[:], DATA)
@@ -298,3 +301,59 @@ def test_a_chunk_that_goes_before_it_is_merged_with_counts_as_missing(layout) ->
     expected[:size, :size] = 0
     expected[1, 1] = 7
     np.testing.assert_array_equal(array[:], expected)
+
+
+# -- stores that know no ranges ---------------------------------------------------------------------
+
+AT_THE_START: dict[str, Any] = {
+    "chunks": (20,),
+    "compressors": None,
+    "serializer": ShardingCodec(
+        chunk_shape=(5,), codecs=[BytesCodec()], index_codecs=[BytesCodec()], index_location="start"
+    ),
+}
+LISTS: dict[str, dict[str, Any]] = {
+    "index at the end": {"chunks": (5,), "shards": (20,), "compressors": None},
+    "compressed": {"chunks": (5,), "shards": (20,)},
+    "index at the start": AT_THE_START,
+}
+
+
+@pytest.mark.parametrize("layout", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize(
+    "selection", [slice(3, 8), slice(6, 9), slice(16, 18), slice(11, 20)], ids=str
+)
+def test_a_whole_object_in_place_of_a_range_is_never_taken_for_it(
+    layout, selection, oracle
+) -> None:
+    data = np.arange(1, 81, dtype="int16")
+    store, array = make(data, **layout)
+
+    async def get(key: str, prototype: Any, byte_range: Any = None) -> Any:
+        if plain(byte_range) not in (None, "suffix"):
+            byte_range = None
+        return await Recorder.get(store, key, prototype, byte_range)
+
+    store.get = get  # type: ignore[method-assign]
+    with oracle():
+        try:
+            # Of several subchunks together, zarr takes the bytes for the ones it asked for.
+            right = bool((zarr.open_array(store)[selection] == data[selection]).all())
+        except (ValueError, RuntimeError):
+            right = False
+    if not right:
+        with pytest.raises(ValueError, match="the store gave"):
+            array[selection]
+    else:
+        np.testing.assert_array_equal(array[selection], data[selection])
+
+
+def test_an_error_of_a_near_store_names_the_key(tmp_path) -> None:
+    store = ObjectStore(obstore.store.LocalStore(str(tmp_path)))
+    array = zarr.create_array(store, shape=(64,), chunks=(8,), dtype="int32")
+    array[:] = 1
+    (tmp_path / "c" / "3").unlink()
+    (tmp_path / "c" / "3" / "in the way").mkdir(parents=True)
+    with pytest.raises(GenericError) as caught:
+        array[:] = 2
+    assert "'c/3'" in caught.value.__notes__[-1]

@@ -25,7 +25,7 @@ from zarr.storage import (
     ObjectStore,
 )
 
-from zarrs._stores import unwrapped
+from zarrs._stores import asked_for, unwrapped
 from zarrs._waiting import ended
 
 if TYPE_CHECKING:
@@ -200,7 +200,9 @@ async def read(session: _internal.RemoteRead, store: Any, requests: list[Any], m
                 number, key, start, end, _ = todo.popleft()
             except IndexError:
                 break
-            todo.extend(session.feed(number, store.get(key, start, end), True))
+            with asked_for(key):
+                found = store.get(key, start, end)
+            todo.extend(session.feed(number, found, True))
 
     small = len(requests) <= 4 and sum(request[4] for request in requests) <= AT_ONCE
     await _share_out(session, work, todo, 0 if small else min(THREADS, most, len(requests)))
@@ -219,10 +221,11 @@ async def write(session: _internal.RemoteWrite, store: Any, chunks: list[Any], m
                 _, key, data = ready.popleft()
             except IndexError:
                 break
-            if data is None:
-                store.delete(key)
-            else:
-                store.set(key, data)
+            with asked_for(key):
+                if data is None:
+                    store.delete(key)
+                else:
+                    store.set(key, data)
 
     def work() -> None:
         while todo and not session.is_stopped():
@@ -230,7 +233,9 @@ async def write(session: _internal.RemoteWrite, store: Any, chunks: list[Any], m
                 number, key, needs_old, _ = todo.popleft()
             except IndexError:
                 break
-            session.feed(number, store.get(key, None, None) if needs_old else None, True)
+            with asked_for(key):
+                found = store.get(key, None, None) if needs_old else None
+            session.feed(number, found, True)
             ready.extend(session.take())
             keep()
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from zarr.core.config import config as zarr_config
 
 from zarrs import _gate, _near
+from zarrs._stores import asked_for
 from zarrs._waiting import ended, release
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 # Bytes asked for or fetched and not decoded yet, or encoded and not stored yet, in one call.
 BYTES_IN_FLIGHT = 256 << 20
 DEFAULT_CONCURRENCY = 10
+# Seconds after which the event loop gets a turn, where a store answers without waiting.
+TURN = 2e-3
 
 
 def coalescing(spec: ArraySpec) -> tuple[int, int]:
@@ -57,6 +61,9 @@ class _Crew:
         self._work = work
         self._cancels = cancels
         self._most = most
+        # When the loop last had a turn that is known of, and whether the next one will be noted.
+        self._turned = time.perf_counter()
+        self._noting = False
         # Whoever serves or is about to, and those of them that have not had their first turn yet.
         self._busy = 0
         self._starting = 0
@@ -93,10 +100,21 @@ class _Crew:
         """Works, calling others where there is more than this one can do."""
         todo = self.todo
         while todo:
+            if time.perf_counter() - self._turned > TURN:
+                # Others first; again, if those of this crew who come before then take as long.
+                if not self._noting:
+                    self._noting = True
+                    asyncio.get_running_loop().call_soon(self._note_turn)
+                await asyncio.sleep(0)
+                continue
             work = todo.popleft()
             if todo and self.has_room:
                 self.call()
             await self._work(work)
+
+    def _note_turn(self) -> None:
+        self._turned = time.perf_counter()
+        self._noting = False
 
     def call(self) -> None:
         """Makes tasks for what there is to do."""
@@ -201,12 +219,13 @@ async def read(
             return
         flying += size
         try:
-            buffer = await _gate.gate.ask(
-                limit,
-                lambda: store.get(
-                    key, prototype=prototype, byte_range=_near.byte_range(start, end)
-                ),
-            )
+            with asked_for(key):
+                buffer = await _gate.gate.ask(
+                    limit,
+                    lambda: store.get(
+                        key, prototype=prototype, byte_range=_near.byte_range(start, end)
+                    ),
+                )
         finally:
             flying -= size
             landed.set()
@@ -261,23 +280,31 @@ async def write(
             if cancelled or crew.error is not None or session.is_stopped():
                 return None
             if not encoded:
-                session.feed(number, await store.get(key, prototype=prototype), False)
-            elif encoded[0] is None:
+                return await store.get(key, prototype=prototype)
+            if encoded[0] is None:
                 await store.delete(key)
             else:
                 array = np.frombuffer(encoded[0], dtype="B")
                 await store.set(key, prototype.buffer.from_array_like(array))
+            return None
 
-        await _gate.gate.ask(limit, ask)
+        with asked_for(key):
+            found = await _gate.gate.ask(limit, ask)
+        if cancelled or crew.error is not None or session.is_stopped():
+            return
         if encoded:
             held -= sizes.pop(number)
-        if not session.is_stopped() and crew.error is None:
-            admit()
+        else:
+            session.feed(number, found, False)
+        admit()
 
     def admit() -> None:
         """Starts as many chunks as may be held at once, and hands on what is encoded."""
         nonlocal held
+        end = time.perf_counter() + TURN
         while chunks and (not held or held + chunks[0][3] <= BYTES_IN_FLIGHT):
+            if held and time.perf_counter() > end:
+                break
             number, key, needs_old, size = chunks.popleft()
             held += size
             sizes[number] = size

@@ -27,6 +27,22 @@ def unwrapped(store: Store) -> Store:
     return store
 
 
+class asked_for:
+    """Notes in an error of a store's for which object it was asked; its class and text stay."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            error.add_note(f"The store was asked for the key {self._key!r}.")
+
+
 class NativeStores:
     """Native handles of the stores that one pipeline meets, made at first use."""
 

@@ -35,6 +35,8 @@ const HOLDING: f64 = 60.0;
 const INLINE: f64 = 200.0;
 /// How long the calling thread helps the pool before it returns to its event loop.
 const HELP: Duration = Duration::from_micros(300);
+/// Estimated work of one unit that the calling thread helps with, since it cannot leave in the middle of one.
+const UNIT: f64 = 1000.0;
 
 /// Chunks at a time where codecs wait for the event loop: zarr's own `async.concurrency`.
 pub const WAITING: usize = 10;
@@ -410,7 +412,7 @@ fn run(
     let limits = Limits { threads, participants: split.outer, apart: foreign.is_some(), grain };
     let work: Arc<dyn Work> = Arc::new(task);
     let job = py.detach(|| {
-        if alone && foreign.is_none() {
+        if alone && foreign.is_none() && estimate < UNIT * units as f64 {
             concurrency::submit_and_help(work, limits, HELP)
         } else {
             concurrency::submit(work, limits)

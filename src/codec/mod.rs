@@ -15,7 +15,7 @@ use crate::memory::{Place, Scratch};
 use array_to_array::transpose::Transpose;
 use array_to_bytes::sharding::Sharding;
 use array_to_bytes::vlen::Vlen;
-use bytes_to_bytes::{BytesToBytes, Foreign, copy_exactly};
+use bytes_to_bytes::{BytesToBytes, Foreign, Pace, copy_exactly};
 
 /// Scratch slots of intermediate forms.
 const EVEN: usize = 1;
@@ -82,6 +82,18 @@ impl Chain {
             Serializer::Sharding(sharding) => sharding.inner.foreign(),
         };
         self.compressors.iter().map(|step| step.foreign()).fold(inner, Option::max)
+    }
+
+    /// How long the slowest step takes; images and steps that are not slow are a part of it.
+    pub fn pace(&self) -> Pace {
+        let inner = match &self.serializer {
+            Serializer::Bytes | Serializer::Vlen(_) => Pace { encode: 3.0, decode: 0.8 },
+            Serializer::Sharding(sharding) => sharding.inner.pace(),
+        };
+        self.compressors.iter().map(|step| step.pace()).fold(inner, |slowest, step| Pace {
+            encode: slowest.encode.max(step.encode),
+            decode: slowest.decode.max(step.decode),
+        })
     }
 
     /// Encoded length for `decoded` bytes when every step has a fixed size.

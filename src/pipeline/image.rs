@@ -324,7 +324,7 @@ pub fn cost(chain: &Chain, len: usize, wanted: usize) -> f64 {
         // Only the rows that are wanted are read, with what lies between them where they are close.
         return wanted.saturating_mul(4).min(len) as f64 / 1024.0 * 0.1;
     }
-    len as f64 / 1024.0 * 0.8
+    len as f64 / 1024.0 * chain.pace().decode
 }
 
 /// First and last byte offset that the `from` walks reach; `None` for no element at all.

@@ -316,7 +316,7 @@ impl Write {
 
     /// About how long it takes to encode chunk `number`, in microseconds.
     pub fn estimate_encode(&self, number: usize) -> f64 {
-        let per_kib = if self.engine.chain.is_raw() { 0.5 } else { 3.0 };
+        let per_kib = if self.engine.chain.is_raw() { 0.5 } else { self.engine.chain.pace().encode };
         self.layout(number).len as f64 / 1024.0 * per_kib
     }
 }

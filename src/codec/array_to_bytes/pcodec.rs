@@ -6,7 +6,7 @@ use pco::standalone::{DecompressorItem, FileDecompressor, simple_compress};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 use crate::codec::array_to_array::{Number, Numeric, converter, with_number};
-use crate::codec::bytes_to_bytes::{BytesToBytes, reserve, too_long, wrong_length};
+use crate::codec::bytes_to_bytes::{BytesToBytes, Pace, reserve, too_long, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::Place;
 
@@ -184,5 +184,9 @@ impl BytesToBytes for Pcodec {
             outcome.is_ok()
         })?;
         outcome
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { encode: 30.0, decode: 2.0 }
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use blosc_src as sys;
 
 use super::output::{append, copy_exactly, too_long};
-use super::{BytesToBytes, wrong_length};
+use super::{BytesToBytes, Pace, wrong_length};
 use crate::error::{Error, Result};
 use crate::memory::Place;
 
@@ -252,6 +252,16 @@ impl BytesToBytes for Blosc {
             (start < end && end <= encoded_len).then_some(start..end)
         });
         parts.collect()
+    }
+
+    fn pace(&self) -> Pace {
+        let fast = matches!(self.compressor.to_bytes(), b"blosclz" | b"lz4");
+        let encode = match self.clevel {
+            level if fast || level <= 1 => 3.0,
+            ..=5 => 15.0,
+            _ => 100.0,
+        };
+        Pace { encode, decode: 0.8 }
     }
 }
 

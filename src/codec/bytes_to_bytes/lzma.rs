@@ -8,8 +8,8 @@ use std::cell::Cell;
 
 use liblzma_sys as sys;
 
-use super::BytesToBytes;
 use super::output::{append, fill_beside, too_long};
+use super::{BytesToBytes, Pace};
 use crate::error::{Error, Kind, Result};
 use crate::memory::Place;
 
@@ -271,6 +271,10 @@ impl BytesToBytes for Lzma {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { encode: 300.0, decode: 15.0 }
     }
 }
 

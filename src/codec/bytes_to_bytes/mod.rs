@@ -97,11 +97,25 @@ pub trait BytesToBytes: Send + Sync + Debug {
         None
     }
 
+    /// About how long it takes on one thread. Where it takes long, an event loop's own thread is not what does it.
+    fn pace(&self) -> Pace {
+        Pace { encode: 3.0, decode: 0.8 }
+    }
+
     /// Encoded length for `decoded` bytes, for codecs whose encoded size is fixed (checksums). `None` for compressors.
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
         let _ = decoded;
         None
     }
+}
+
+/// Microseconds for each KiB of the decoded form, to the nearest power of two or so.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// For encoding.
+    pub encode: f64,
+    /// For decoding.
+    pub decode: f64,
 }
 
 /// Code of somebody else as a step: it may take any time, so it never runs on the thread of an event loop.

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer, WriteBuf};
 
 use super::output::{append, fill_beside, reserve, too_long};
-use super::{BytesToBytes, wrong_length};
+use super::{BytesToBytes, Pace, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::Place;
 
@@ -179,6 +179,16 @@ impl BytesToBytes for Zstd {
         let total = usize::try_from(total).ok().filter(|total| *total <= limit).ok_or_else(|| too_long(limit))?;
         // SAFETY: zstd has written as many bytes as it returns. Memory reserved beyond them is never touched.
         unsafe { append(out, total, |place| decompress(input, place)?.map_err(damaged)) }
+    }
+
+    fn pace(&self) -> Pace {
+        let encode = match self.level {
+            ..=4 => 3.0,
+            5..=9 => 12.0,
+            10..=15 => 60.0,
+            _ => 400.0,
+        };
+        Pace { encode, decode: 0.8 }
     }
 }
 
