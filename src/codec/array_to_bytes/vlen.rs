@@ -48,9 +48,32 @@ impl Vlen {
             rest = after;
         }
         if count != expected {
-            return Err(Error::value(format!("the chunk holds {count} elements, expected {expected}")));
+            return Err(wrong_count(count, expected));
         }
         Ok(())
+    }
+
+    /// Where text of `expected` elements ends of which `head` is the first part; `None` if it does not end in there.
+    ///
+    /// # Errors
+    /// `Value` when it holds another number of elements.
+    pub fn end(head: &[u8], expected: usize) -> Result<Option<usize>> {
+        let Some((count, mut rest)) = number(head) else { return Ok(None) };
+        if count != expected {
+            return Err(wrong_count(count, expected));
+        }
+        for _ in 0..count {
+            let Some((_, after)) = number(rest).and_then(|(len, rest)| rest.split_at_checked(len)) else {
+                return Ok(None);
+            };
+            rest = after;
+        }
+        Ok(Some(head.len() - rest.len()))
+    }
+
+    /// The most bytes that text of so many elements can have: numcodecs counts with signed numbers.
+    pub fn longest(elements: usize) -> usize {
+        elements.saturating_mul(NUMBER + i32::MAX as usize).saturating_add(NUMBER)
     }
 
     /// Appends the stored form of `image` to `out`.
@@ -69,6 +92,10 @@ impl Vlen {
         }
         Ok(())
     }
+}
+
+fn wrong_count(count: usize, expected: usize) -> Error {
+    Error::value(format!("the chunk holds {count} elements, expected {expected}"))
 }
 
 /// The number at the start of `bytes`, and what follows it.
