@@ -12,10 +12,10 @@ use crate::selection::covers;
 /// Scratch slot of text between references and compressors.
 const TEXT: usize = 4;
 
-/// How many bytes of text are let in before anybody looks at them: far more than text mostly has. `images` bytes of
-/// references allow for 64 times as much.
+/// How many bytes of text are let in before anybody looks at them: more than text mostly has, whose elements take
+/// less than 64 times as much as the `images` of references to them or as the stored form.
 fn unseen(stored: usize, images: usize) -> usize {
-    stored.saturating_mul(4096).saturating_add(images.saturating_mul(64)).saturating_add(1 << 28)
+    stored.saturating_mul(64).saturating_add(images.saturating_mul(64)).saturating_add(1 << 28)
 }
 
 /// The most bytes that the text of `images` bytes of references can have.

@@ -161,6 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn test_a_part_of_text_tells_whether_more_must_come() {
+        let text = stored_form(&[b"one", b"", b"three"]);
+        for len in 0..text.len() {
+            assert!(matches!(Vlen::end(&text[..len], 3), Ok(None)), "{len}");
+        }
+        let more = [text.as_slice(), b"more"].concat();
+        for whole in [&text, &more] {
+            assert!(matches!(Vlen::end(whole, 3), Ok(Some(end)) if end == text.len()));
+        }
+        for other in [2, 4] {
+            assert!(matches!(Vlen::end(&text[..4], other), Err(Error { kind: Kind::Value, .. })));
+        }
+    }
+
+    #[test]
     fn a_length_past_the_end_and_a_wrong_count_are_refused() {
         let mut image = vec![0; 2 * REFERENCE];
         for hostile in [
