@@ -12,6 +12,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Kind {
     /// `ValueError`: a wrong length, a checksum that does not match, values that do not broadcast.
     Value,
+    /// `ValueError`: more bytes than somebody let in, who may let in more.
+    TooLong,
     /// `TypeError`.
     Type,
     /// `OverflowError`: an integer that its place cannot hold.

@@ -196,6 +196,17 @@ class PartsOfChunks(ShardingCodec):
         return super().from_dict({**data, "name": "sharding_indexed"})
 
 
+class Longer(Sync, Own, BytesBytesCodec):
+    """Adds zeros, however many."""
+
+    def _decode_sync(self, data: Any, spec: Any) -> Any:
+        kept = data.as_numpy_array()[: -self.options["zeros"]]
+        return spec.prototype.buffer.from_array_like(kept)
+
+    def _encode_sync(self, data: Any, spec: Any) -> Any:
+        return spec.prototype.buffer.from_bytes(data.to_bytes() + bytes(self.options["zeros"]))
+
+
 class SameLength(Invert):
     """Bytes to as many bytes, which a shard's index may pass through."""
 
@@ -259,6 +270,7 @@ ALL = (
     AsyncNumbers,
     OwnGzip,
     PartsOfChunks,
+    Longer,
     SameLength,
     Faulty,
     AsyncFaulty,

@@ -693,3 +693,32 @@ def test_a_pcodec_file_that_announces_many_numbers_takes_no_memory(oracle: Oracl
     with oracle():
         expected = read(store)
     assert read(store) is expected is ValueError
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_pcodec_with_pages_without_numbers_is_an_error_that_panics_nowhere(
+    zarr_format: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("numcodecs.pcodec")
+    codec = codec_of({"id": "pcodec", "equal_pages_up_to": 0}, zarr_format)
+    role = "compressors" if zarr_format == 2 else "serializer"
+    options: dict[str, Any] = {"zarr_format": zarr_format, role: codec}
+    if zarr_format == 3:
+        options["compressors"] = None
+    assert written(small("f8"), options) is RuntimeError
+    assert "panicked" not in capfd.readouterr().err
+
+
+def test_pcodec_with_pages_of_one_number_is_read_through_a_compressor(oracle: Oracle) -> None:
+    pytest.importorskip("numcodecs.pcodec")
+    serializer = codec_of({"id": "pcodec", "equal_pages_up_to": 1}, 3)
+    options: dict[str, Any] = {"serializer": serializer, "shape": (100_000,), "dtype": "i2"}
+    values = np.random.default_rng(0).integers(-30_000, 30_000, 100_000, "i2")
+    store = MemoryStore()
+    array = zarr.create_array(
+        store, chunks=(100_000,), compressors=zarr.codecs.ZstdCodec(level=1), **options
+    )
+    array[:] = values
+    np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)
+    with oracle():
+        np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)

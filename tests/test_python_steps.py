@@ -340,6 +340,30 @@ def test_an_encoded_form_many_times_as_long_is_read() -> None:
     np.testing.assert_array_equal(array[:], values)
 
 
+@pytest.mark.parametrize("outer", [ZstdCodec(), GzipCodec(), BloscCodec(typesize=1)])
+@pytest.mark.parametrize("shards", [None, (64,)])
+def test_an_encoded_form_a_million_times_as_long_is_read(oracle, outer, shards) -> None:
+    codecs = [own.Longer({"zeros": 100_000_000}), outer]
+    store = MemoryStore()
+    array = create(store, shape=64, chunks=64, dtype="f8", shards=shards, compressors=codecs)
+    values = np.arange(64.0)
+    array[:] = values
+    np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)
+    with oracle():
+        np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)
+
+
+def test_a_shard_of_longer_subchunks_is_read_through_a_compressor(oracle) -> None:
+    inner = [BytesCodec(), own.Longer({"zeros": 10_000_000})]
+    serializer = ShardingCodec(chunk_shape=(32,), codecs=inner)
+    store = MemoryStore()
+    options: dict[str, Any] = {"shape": 64, "chunks": 64, "dtype": "f8", "serializer": serializer}
+    values = np.arange(64.0)
+    with oracle():
+        zarr.create_array(store, compressors=ZstdCodec(), **options)[:] = values
+    np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)
+
+
 # -- how codecs are called --------------------------------------------------------------------------
 
 

@@ -582,6 +582,94 @@ def test_damaged_chunks_are_refused_as_by_zarr(
     assert store._store_dict[key].to_bytes() == after
 
 
+# Text of few stored bytes, and what only looks like it
+
+# More than the engine lets in without a look at it.
+LONG = 300_000_000
+SHORT_FORMS: dict[str, dict[str, Any]] = {
+    "zstd": {"compressors": ZstdCodec()},
+    "crc32c_zstd": {"compressors": [Crc32cCodec(), ZstdCodec()]},
+    "blosc": {"compressors": BloscCodec(cname="zstd", shuffle="noshuffle", typesize=1)},
+    "stored_gzip_zstd": {"compressors": [GzipCodec(level=0), ZstdCodec()]},
+}
+
+
+@pytest.mark.parametrize("form", SHORT_FORMS)
+def test_long_text_of_few_stored_bytes_is_read(form: str) -> None:
+    store = MemoryStore()
+    array = zarr.create_array(
+        store, shape=(2,), chunks=(2,), dtype=dtype_of("bytes"), **SHORT_FORMS[form]
+    )
+    long = b"a" * LONG
+    array[:] = np.array([long, b"end"], object)
+    read = zarr.open_array(store, mode="r")
+    whole = read[:]
+    assert whole[0] == long
+    assert whole[1] == b"end"
+    assert read[1:].tolist() == [b"end"]
+
+
+def test_a_shard_of_long_text_in_a_compressor_is_read(oracle: Oracle) -> None:
+    store = MemoryStore()
+    serializer = shards("bytes", chunk_shape=(1,))
+    options = {"shape": (2,), "chunks": (2,), "dtype": dtype_of("bytes")}
+    long = b"a" * LONG
+    with oracle():
+        array = zarr.create_array(store, serializer=serializer, compressors=ZstdCodec(), **options)
+        array[:] = np.array([long, b"end"], object)
+    read = zarr.open_array(store, mode="r")
+    assert read[:1].tolist() == [long]
+    assert read[1:].tolist() == [b"end"]
+
+
+def zstd_of_zeros(head: bytes, blocks: int) -> bytes:
+    """A frame without a length: `head`, then so many times 128 KiB of zeros in four bytes each."""
+    raw = (len(head) << 3).to_bytes(3, "little") + head
+    run = (1 << 1 | (1 << 17) << 3).to_bytes(3, "little") + b"\0"
+    return b"\x28\xb5\x2f\xfd\x00\x58" + raw + run * blocks + b"\1\0\0"
+
+
+# Both would be 8 GB.
+BOMBS: dict[str, bytes] = {
+    "no_elements": zstd_of_zeros(b"", 1 << 16),
+    "ended_elements": zstd_of_zeros(stored_form(b"one", b"two"), 1 << 16),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks for the peak as Linux tells it")
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_no_more_is_decoded_than_text_has_elements(tmp_path: Path, bomb: str) -> None:
+    options = {"shape": (2,), "chunks": (2,), "dtype": dtype_of("text")}
+    array = zarr.create_array(LocalStore(tmp_path), compressors=ZstdCodec(), **options)
+    array[:] = "x"
+    (tmp_path / "c" / "0").write_bytes(BOMBS[bomb])
+    script = f"""
+import re, zarr
+from pathlib import Path
+zarr.config.set({{"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "codec_pipeline.strict": True}})
+try:
+    print(zarr.open_array({str(tmp_path)!r}, mode="r")[:])
+except ValueError as error:
+    assert "c/0" in str(error), error
+    print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) * 1024 < 1e9
+
+
+def test_millions_of_bytes_after_the_last_element_are_ignored_as_by_zarr(oracle: Oracle) -> None:
+    store = MemoryStore()
+    options = {"shape": (2,), "chunks": (2,), "dtype": dtype_of("text")}
+    zarr.create_array(store, compressors=ZstdCodec(), **options)
+    data = zstd_of_zeros(stored_form(b"one", b"two"), 1000)
+    store._store_dict["c/0"] = cpu.Buffer.from_bytes(data)
+    with oracle():
+        expected = zarr.open_array(store, mode="r")[:].tolist()
+    assert zarr.open_array(store, mode="r")[:].tolist() == expected == ["one", "two"]
+
+
 def test_flipped_bits_give_zarrs_answer_or_its_exception(oracle: Oracle, kind: str) -> None:
     store = MemoryStore()
     array = create(store, kind, "one_chunk")

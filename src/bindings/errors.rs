@@ -42,7 +42,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Err(error) => error,
     };
     match error.kind {
-        Kind::Value | Kind::Dropped => PyValueError::new_err(message),
+        Kind::Value | Kind::TooLong | Kind::Dropped => PyValueError::new_err(message),
         Kind::Type => PyTypeError::new_err(message),
         Kind::Overflow => PyOverflowError::new_err(message),
         Kind::Index => PyIndexError::new_err(message),

@@ -49,7 +49,7 @@ impl Layout {
     /// `error`, if it is about a value, with what the chunk should hold: "(4 × 8 elements of 2 bytes)".
     #[must_use]
     pub fn explain(&self, error: Error, engine: &Engine) -> Error {
-        if !matches!(error.kind, Kind::Value) {
+        if !matches!(error.kind, Kind::Value | Kind::TooLong) {
             return error;
         }
         let lengths: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
@@ -240,8 +240,9 @@ impl Reader<'_> {
     ) -> Result<()> {
         let subchunks = sharding.grid(&layout.stored_shape)?.len();
         let limit = match self.engine.text {
-            None => layout.len.saturating_mul(2),
-            Some(_) => text::limit(bytes.len(), layout.len),
+            None => sharding.longest(layout.len, subchunks),
+            // As in zarr-python: what a shard has in front of its index does not tell how much is to come.
+            Some(_) => text::longest(layout.len).saturating_mul(2),
         };
         let limit = limit.saturating_add(sharding.index_size(subchunks)).saturating_add(1 << 16);
         let mut buffer = Scratch::take(STORED);

@@ -4,7 +4,7 @@
 use crate::codec::Chain;
 use crate::codec::array_to_bytes::vlen::Vlen;
 use crate::error::{Error, Kind, Result};
-use crate::memory::{Image, Reference, Scratch};
+use crate::memory::{Image, REFERENCE, Reference, Scratch};
 use crate::pipeline::image::{Layout, Reader, Rows, each_index};
 use crate::pipeline::place::Placer;
 use crate::selection::covers;
@@ -12,10 +12,48 @@ use crate::selection::covers;
 /// Scratch slot of text between references and compressors.
 const TEXT: usize = 4;
 
-/// The most that text may measure, in bytes: stored text has no declared length, so damaged bytes could ask for anything.
-/// Far above what real text needs: `images` bytes of references allow for 64 times as much.
-pub fn limit(stored: usize, images: usize) -> usize {
-    stored.saturating_mul(4096).saturating_add(images.saturating_mul(64)).saturating_add(1 << 28)
+/// How many bytes of text are let in before anybody looks at them: more than text mostly has, whose elements take
+/// less than 64 times as much as the `images` of references to them or as the stored form.
+fn unseen(stored: usize, images: usize) -> usize {
+    stored.saturating_mul(64).saturating_add(images.saturating_mul(64)).saturating_add(1 << 28)
+}
+
+/// The most bytes that the text of `images` bytes of references can have.
+pub fn longest(images: usize) -> usize {
+    Vlen::longest(images / REFERENCE)
+}
+
+/// Undoes the compressors of text: `bytes` itself where there are none, else bytes in `buffer`.
+///
+/// Text announces no length, and compressors shorten equal characters ten thousands of times, so no ratio tells damage
+/// from text. Instead, more is let in than before as long as what has arrived does not speak against it: it must count
+/// as many elements as the chunk has, and they must not have ended.
+fn decompress<'a>(
+    reader: &Reader<'_>,
+    bytes: &'a [u8],
+    buffer: &'a mut Vec<u8>,
+    chain: &Chain,
+    layout: &Layout,
+) -> Result<&'a [u8]> {
+    let unseen = unseen(bytes.len(), layout.len);
+    let mut limit = unseen;
+    loop {
+        buffer.clear();
+        let Err(error) = chain.decompress(bytes, buffer, limit, reader.validate) else { break };
+        if !matches!(error.kind, Kind::TooLong) {
+            return Err(error);
+        }
+        let more = match Vlen::end(buffer, layout.len / REFERENCE)? {
+            // What follows the last element is ignored, by numcodecs too.
+            Some(end) => end.saturating_add(unseen),
+            None => limit.saturating_mul(8).min(longest(layout.len).saturating_add(unseen)),
+        };
+        if more <= limit {
+            return Err(error);
+        }
+        limit = more;
+    }
+    Ok(if chain.decoding_steps().is_empty() { bytes } else { buffer })
 }
 
 /// Decodes the stored `bytes` of a chunk and places references to what `rows` select.
@@ -29,17 +67,16 @@ pub fn decode(
 ) -> Result<()> {
     let mut image = Image::take();
     let room = image.room(layout.len)?;
-    let limit = limit(bytes.len(), layout.len);
     if rows.axes.iter().any(|axes| covers(axes, &layout.shape)) {
         let mut buffer = Vec::new();
-        let decoded = chain.decompress(bytes, &mut buffer, limit, reader.validate)?;
+        let decoded = decompress(reader, bytes, &mut buffer, chain, layout)?;
         // Uncompressed text stays in a buffer of the store, which will be used again.
         let text = if chain.compressors.is_empty() { decoded.to_vec() } else { buffer };
         vlen.decode(&text, room)?;
         reader.kept.keep(text);
     } else {
         let mut buffer = Scratch::take(TEXT);
-        let text = chain.decompress(bytes, &mut buffer, limit, reader.validate)?;
+        let text = decompress(reader, bytes, &mut buffer, chain, layout)?;
         vlen.decode(text, room)?;
         let copied = copy_selected(reader, text, room, layout, rows)?;
         reader.kept.keep(copied);

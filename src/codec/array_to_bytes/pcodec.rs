@@ -2,7 +2,7 @@
 
 use pco::data_types::{Number as PcoNumber, NumberType};
 use pco::errors::PcoError;
-use pco::standalone::{DecompressorItem, FileDecompressor, simple_compress};
+use pco::standalone::{DecompressorItem, FileDecompressor, guarantee, simple_compress};
 use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 use crate::codec::array_to_array::{Number, Numeric, converter, with_number};
@@ -73,6 +73,10 @@ impl Pcodec {
     }
 
     fn compress<T: Numeric + PcoNumber>(&self, input: &[u8]) -> Result<Vec<u8>> {
+        // pco would divide by it.
+        if self.settings.page == 0 && !input.is_empty() {
+            return Err(Error::runtime("pco error: pages of up to 0 numbers hold none"));
+        }
         let mut numbers: Vec<T> = Vec::new();
         numbers
             .try_reserve_exact(input.len() / T::SIZE)
@@ -151,6 +155,15 @@ impl BytesToBytes for Pcodec {
         reserve(out, encoded.len())?;
         out.extend_from_slice(&encoded);
         Ok(())
+    }
+
+    /// Small pages take much more than their numbers.
+    fn longest_encoded(&self, decoded: usize) -> usize {
+        let pages = (decoded / self.number.size()).div_ceil(self.settings.page.max(1));
+        // The longest description of a page, that of the widest numbers, which follow it as they are.
+        let around = guarantee::chunk_size::<u64>(0).saturating_mul(pages).saturating_add(guarantee::header_size() + 1);
+        // Twice, since others may have stored other pages.
+        decoded.saturating_add(around).saturating_mul(2).saturating_add(1 << 16)
     }
 
     fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {

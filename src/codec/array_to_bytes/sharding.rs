@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::codec::Chain;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::bytes_to_bytes::BytesToBytes;
+use crate::codec::{Chain, Serializer};
 use crate::error::{Error, Result};
 use crate::selection::Grid;
 
@@ -93,6 +93,21 @@ impl Sharding {
     /// `Value` when the shapes do not divide.
     pub fn grid(&self, shape: &[usize]) -> Result<Grid> {
         Grid::new(shape, &self.chunk_shape)
+    }
+
+    /// The most bytes that shards are believed to have which hold `subchunks` subchunks and `decoded` bytes together.
+    pub fn longest(&self, decoded: usize, subchunks: usize) -> usize {
+        /// Of headers and checksums around each subchunk.
+        const AROUND: usize = 1 << 10;
+        let inner = match &self.inner.serializer {
+            Serializer::Sharding(nested) => {
+                let each = self.inner.transpose.apply(&self.chunk_shape).and_then(|shape| nested.grid(&shape));
+                nested.longest(decoded, subchunks.saturating_mul(each.map_or(1, |grid| grid.len())))
+            }
+            Serializer::Bytes | Serializer::Vlen(_) => decoded,
+        };
+        // Twice, for what nobody uses any more. An index is far shorter than what may be around subchunks.
+        self.inner.bound(inner).saturating_mul(2).saturating_add(subchunks.saturating_mul(AROUND))
     }
 
     /// Stored length of the index of `subchunks` subchunks.

@@ -48,9 +48,32 @@ impl Vlen {
             rest = after;
         }
         if count != expected {
-            return Err(Error::value(format!("the chunk holds {count} elements, expected {expected}")));
+            return Err(wrong_count(count, expected));
         }
         Ok(())
+    }
+
+    /// Where text of `expected` elements ends of which `head` is the first part; `None` if it does not end in there.
+    ///
+    /// # Errors
+    /// `Value` when it holds another number of elements.
+    pub fn end(head: &[u8], expected: usize) -> Result<Option<usize>> {
+        let Some((count, mut rest)) = number(head) else { return Ok(None) };
+        if count != expected {
+            return Err(wrong_count(count, expected));
+        }
+        for _ in 0..count {
+            let Some((_, after)) = number(rest).and_then(|(len, rest)| rest.split_at_checked(len)) else {
+                return Ok(None);
+            };
+            rest = after;
+        }
+        Ok(Some(head.len() - rest.len()))
+    }
+
+    /// The most bytes that text of so many elements can have: numcodecs counts with signed numbers.
+    pub fn longest(elements: usize) -> usize {
+        elements.saturating_mul(NUMBER + i32::MAX as usize).saturating_add(NUMBER)
     }
 
     /// Appends the stored form of `image` to `out`.
@@ -69,6 +92,10 @@ impl Vlen {
         }
         Ok(())
     }
+}
+
+fn wrong_count(count: usize, expected: usize) -> Error {
+    Error::value(format!("the chunk holds {count} elements, expected {expected}"))
 }
 
 /// The number at the start of `bytes`, and what follows it.
@@ -131,6 +158,21 @@ mod tests {
             assert!(matches!(error.kind, Kind::Value), "{len}: {error}");
         }
         codec(true).decode(&[text.as_slice(), b"more"].concat(), &mut image).expect("what follows is ignored");
+    }
+
+    #[test]
+    fn test_a_part_of_text_tells_whether_more_must_come() {
+        let text = stored_form(&[b"one", b"", b"three"]);
+        for len in 0..text.len() {
+            assert!(matches!(Vlen::end(&text[..len], 3), Ok(None)), "{len}");
+        }
+        let more = [text.as_slice(), b"more"].concat();
+        for whole in [&text, &more] {
+            assert!(matches!(Vlen::end(whole, 3), Ok(Some(end)) if end == text.len()));
+        }
+        for other in [2, 4] {
+            assert!(matches!(Vlen::end(&text[..4], other), Err(Error { kind: Kind::Value, .. })));
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use blosc_src as sys;
 
-use super::output::{append, copy_exactly, too_long};
-use super::{BytesToBytes, Pace, wrong_length};
+use super::output::{append, copy_exactly, fill_beside, reserve, too_long};
+use super::{BytesToBytes, Pace};
 use crate::error::{Error, Result};
 use crate::memory::Place;
 
@@ -124,6 +124,17 @@ fn decode(input: &[u8], header: &Header, mut place: Place<'_>) -> Result<()> {
     if usize::try_from(got) == Ok(header.nbytes) { Ok(()) } else { Err(damaged(&got.to_string())) }
 }
 
+/// Decodes items of `input` from number `first` on, under its own, checked `header`, to fill `place`. Blocks and `place`
+/// are whole items, and these lie within the buffer.
+fn decode_items(input: &[u8], header: &Header, first: usize, mut place: Place<'_>) -> Result<()> {
+    let items = place.len() / header.typesize;
+    // SAFETY: as in `decode`; the items lie within the buffer and fill the place, and the call has its state on the
+    // stack only.
+    let got =
+        unsafe { sys::blosc_getitem(input.as_ptr().cast(), first as c_int, items as c_int, place.as_mut_ptr().cast()) };
+    if usize::try_from(got) == Ok(place.len()) { Ok(()) } else { Err(damaged(&got.to_string())) }
+}
+
 impl BytesToBytes for Blosc {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let refused = |what: &str| Error::runtime(format!("error during blosc compression: {what}"));
@@ -171,7 +182,8 @@ impl BytesToBytes for Blosc {
     fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
         let header = header(input)?;
         if header.nbytes != place.len() {
-            return Err(wrong_length(header.nbytes, place.len()));
+            // Damage may be in the length itself, which is another error than sound bytes of another length.
+            return fill_beside(place, |out, limit| self.decode_onto(input, out, limit));
         }
         decode(input, &header, place)
     }
@@ -179,6 +191,15 @@ impl BytesToBytes for Blosc {
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
         let header = header(input)?;
         if header.nbytes > limit {
+            // What is let in may be enough to meet damage.
+            let len = limit - limit % header.typesize;
+            if header.copied {
+                reserve(out, len)?;
+                out.extend_from_slice(&input[HEADER..HEADER + len]);
+            } else if header.blocksize.is_multiple_of(header.typesize) {
+                // SAFETY: `decode_items` fills its place or fails.
+                unsafe { append(out, len, |place| decode_items(input, &header, 0, place).map(|()| len)) }?;
+            }
             return Err(too_long(limit));
         }
         let fill = |place: Place<'_>| decode(input, &header, place).map(|()| header.nbytes);
@@ -186,10 +207,10 @@ impl BytesToBytes for Blosc {
         unsafe { append(out, header.nbytes, fill) }
     }
 
-    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, mut place: Place<'_>) -> Option<Result<()>> {
+    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: Place<'_>) -> Option<Result<()>> {
         let header = match header(input) {
             Ok(header) if header.nbytes == decoded_len => header,
-            Ok(header) => return Some(Err(wrong_length(header.nbytes, decoded_len))),
+            Ok(_) => return None,
             Err(error) => return Some(Err(error)),
         };
         let Header { blocksize, typesize, .. } = header;
@@ -203,11 +224,7 @@ impl BytesToBytes for Blosc {
         if !whole_items || touched >= decoded_len.div_ceil(blocksize) {
             return None;
         }
-        let (first, items) = ((start / typesize) as c_int, (place.len() / typesize) as c_int);
-        // SAFETY: as in `decode`; the items lie within the buffer and fill the place, and the call has its state on the
-        // stack only.
-        let got = unsafe { sys::blosc_getitem(input.as_ptr().cast(), first, items, place.as_mut_ptr().cast()) };
-        Some(if usize::try_from(got) == Ok(place.len()) { Ok(()) } else { Err(damaged(&got.to_string())) })
+        Some(decode_items(input, &header, start / typesize, place))
     }
 
     /// The header and the offsets of up to one block for each KiB.

@@ -125,7 +125,7 @@ pub(super) fn encode_at_once(
 /// Decodes one deflate stream onto `out`, framed as zlib does if `zlib`, else bare. Returns the length consumed.
 ///
 /// # Errors
-/// `Zlib` for damage, `Value` beyond `limit`, and `Eof` where the input ends first.
+/// `Zlib` for damage, `TooLong` beyond `limit`, and `Eof` where the input ends first.
 pub(super) fn inflate(zlib: bool, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<usize> {
     STREAM.with_borrow_mut(|slot| {
         let stream = slot.get_or_insert_with(|| Decompress::new(zlib));
@@ -165,7 +165,7 @@ pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {
 /// the caller checks, is what tells of both.
 ///
 /// # Errors
-/// `Zlib` for damage, `Value` beyond `most` bytes.
+/// `Zlib` for damage, `TooLong` beyond `most` bytes.
 pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut Vec<u8>) -> Result<()> {
     /// What deflate can make of one byte, at the very most.
     const RATIO: usize = 1032;
@@ -186,7 +186,7 @@ pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut V
         }
     }
     match inflate(false, input, out, most.min(claim)) {
-        Err(Error { kind: Kind::Value, .. }) if claim <= most => out.truncate(start.saturating_add(claim)),
+        Err(Error { kind: Kind::TooLong, .. }) if claim <= most => out.truncate(start.saturating_add(claim)),
         // The decoder has room for one byte more than it may give.
         Err(Error { kind: Kind::Eof, .. }) => out.truncate(start.saturating_add(claim)),
         outcome => return outcome.map(drop),

@@ -139,7 +139,6 @@ impl BytesToBytes for Lz4 {
         // SAFETY: as above.
         unsafe { append(out, limit, |place| decode(block, place, false))? };
         let got = out.len() - start;
-        out.truncate(start);
         Err(if got < limit { damaged(&wrong_length(got, announced).message) } else { too_long(limit) })
     }
 }

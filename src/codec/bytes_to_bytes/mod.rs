@@ -45,7 +45,8 @@ pub trait BytesToBytes: Send + Sync + Debug {
     /// Decodes `input` onto the end of `out`, whose length is not known beforehand.
     ///
     /// # Errors
-    /// `Value` when more than `limit` bytes would be produced; memory grows only as bytes arrive.
+    /// `TooLong` when more than `limit` bytes would be produced, of which the first are in `out` if the step works its way
+    /// from the front; memory grows only as bytes arrive.
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()>;
 
     /// For steps that only check and strip (checksums): the decoded bytes as a part of `input`. `None` for all others.
@@ -61,7 +62,7 @@ pub trait BytesToBytes: Send + Sync + Debug {
 
     /// Decodes only bytes `start..start + place.len()` of the decoded form, if this codec can at less cost than all of it.
     /// `decoded_len` is the length that the whole must have, checked before anything is written.
-    /// `None` if it cannot.
+    /// `None` if it cannot, or where only the whole tells what is wrong.
     fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: Place<'_>) -> Option<Result<()>> {
         let _ = (input, decoded_len, start, place);
         None

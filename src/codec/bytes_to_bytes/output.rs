@@ -8,7 +8,7 @@ use crate::memory::Place;
 
 /// The error of an output that would pass `limit` bytes.
 pub(in crate::codec) fn too_long(limit: usize) -> Error {
-    Error::value(format!("decodes to more than {limit} bytes, the most that is expected here"))
+    Error::new(Kind::TooLong, format!("decodes to more than {limit} bytes, the most that is expected here"))
 }
 
 /// Room for `additional` more bytes in `out`.
@@ -37,8 +37,8 @@ pub(super) unsafe fn append(
     Ok(())
 }
 
-/// Fills `place` by `decode`, which appends to a `Vec` up to a limit: for input that a one-call decoder refused, where
-/// only the streaming decoder knows which error zarr-python would raise. Follows overlong output to twice the expected
+/// Fills `place` by `decode`, which appends to a `Vec` up to a limit: for input that a one-call decoder refused or that
+/// announces another length, where only decoding tells which error zarr-python would raise. Follows overlong output to twice the expected
 /// length and 1 MiB, since damage further on decides the error's class.
 pub(super) fn fill_beside(place: Place<'_>, decode: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>) -> Result<()> {
     let mut beside = Vec::new();

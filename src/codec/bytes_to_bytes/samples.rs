@@ -99,7 +99,7 @@ pub(super) fn assert_decodes(codec: &dyn BytesToBytes, input: &[u8], data: &[u8]
 pub(super) fn letter<T>(result: &Result<T>) -> char {
     match result {
         Ok(_) => 'o',
-        Err(Error { kind: Kind::Value, .. }) => 'v',
+        Err(Error { kind: Kind::Value | Kind::TooLong, .. }) => 'v',
         Err(Error { kind: Kind::Runtime, .. }) => 'r',
         Err(Error { kind: Kind::Eof, .. }) => 'e',
         Err(Error { kind: Kind::BadGzip, .. }) => 'b',

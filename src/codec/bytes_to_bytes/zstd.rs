@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer, WriteBuf};
+use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, WriteBuf};
 
 use super::output::{append, fill_beside, reserve, too_long};
 use super::{BytesToBytes, Pace, wrong_length};
@@ -14,6 +14,10 @@ use crate::memory::Place;
 const MAGIC: u32 = 0xFD2F_B528;
 /// The streaming decoder, and so numcodecs, refuses larger windows in a frame without a content size.
 const MAX_WINDOW: u64 = (1 << 27) + 1;
+/// What decodes in one call has no such bound.
+const ANY_WINDOW: u32 = if cfg!(target_pointer_width = "64") { 31 } else { 30 };
+/// The most that a byte can make: a block is at least four of them and makes at most 128 KiB.
+const RATIO: usize = 1 << 15;
 /// An encoding context that has grown past this is not kept: level 22 on large chunks takes hundreds of megabytes.
 /// Nor is one that failed, which may be in the middle of a frame.
 const KEPT_CONTEXT: usize = 64 << 20;
@@ -108,9 +112,13 @@ fn decompress(input: &[u8], place: Place<'_>) -> Result<std::result::Result<usiz
     })
 }
 
-/// Decodes frames of unknown length, with a context of its own: it holds a window, which the thread should not keep.
-fn decompress_stream(input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
+/// Decodes frames as their bytes arrive, whatever is `announced`, with a context of its own: it holds a window, which the
+/// thread should not keep.
+fn decompress_stream(input: &[u8], out: &mut Vec<u8>, limit: usize, announced: bool) -> Result<()> {
     let mut context = DCtx::try_create().ok_or_else(no_context)?;
+    if announced {
+        context.set_parameter(DParameter::WindowLogMax(ANY_WINDOW)).map_err(damaged)?;
+    }
     let mut source = InBuffer::around(input);
     let start = out.len();
     loop {
@@ -160,23 +168,27 @@ impl BytesToBytes for Zstd {
     fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
         let len = place.len();
         match announced(input)? {
-            Some(total) if total != len as u64 => Err(wrong_length(usize::try_from(total).unwrap_or(usize::MAX), len)),
+            // Damage may be in the length itself, which is another error than sound bytes of another length.
+            Some(total) if total != len as u64 => fill_beside(place, |out, limit| self.decode_onto(input, out, limit)),
             Some(_) => match decompress(input, place)?.map_err(damaged)? {
                 got if got == len => Ok(()),
                 got => Err(wrong_length(got, len)),
             },
             None => match decompress(input, place.reborrow())? {
                 Ok(got) if got == len => Ok(()),
-                _ => fill_beside(place, |out, limit| decompress_stream(input, out, limit)),
+                _ => fill_beside(place, |out, limit| decompress_stream(input, out, limit, false)),
             },
         }
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
         let Some(total) = announced(input)? else {
-            return decompress_stream(input, out, limit);
+            return decompress_stream(input, out, limit, false);
         };
-        let total = usize::try_from(total).ok().filter(|total| *total <= limit).ok_or_else(|| too_long(limit))?;
+        let believed = limit.min(input.len().saturating_mul(RATIO));
+        let Some(total) = usize::try_from(total).ok().filter(|total| *total <= believed) else {
+            return decompress_stream(input, out, limit, true);
+        };
         // SAFETY: zstd has written as many bytes as it returns. Memory reserved beyond them is never touched.
         unsafe { append(out, total, |place| decompress(input, place)?.map_err(damaged)) }
     }
