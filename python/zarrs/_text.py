@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numcodecs.vlen import VLenBytes, VLenUTF8
 from zarr.codecs import VLenBytesCodec, VLenUTF8Codec
 from zarr.core.dtype import VariableLengthBytes, VariableLengthUTF8
@@ -21,6 +22,7 @@ _CODECS: dict[type, str] = {
     VLenUTF8: "vlen-utf8",
     VLenBytes: "vlen-bytes",
 }
+_IMAGES: dict[type, Any] = {VariableLengthUTF8: VLenUTF8(), VariableLengthBytes: VLenBytes()}
 # A place for the reference in the engine's images.
 REFERENCE_SIZE = 16
 
@@ -42,6 +44,23 @@ def name_of(codec: Any, spec: ArraySpec) -> str | None:
     if name != _NAMES.get(type(spec.dtype)):
         refuse(spec)
     return name
+
+
+def image_of(spec: ArraySpec) -> str | None:
+    """The codec whose stored form Python steps are given as the image of a chunk; None for elements of fixed size."""
+    return _NAMES.get(type(spec.dtype))
+
+
+def array_of(data: Any, spec: ArraySpec) -> np.ndarray[Any, Any]:
+    """The elements of a chunk, in one dimension, of its image."""
+    elements: np.ndarray[Any, Any] = _IMAGES[type(spec.dtype)].decode(np.frombuffer(data, "B"))
+    return elements.astype(spec.dtype.to_native_dtype(), copy=False)
+
+
+def bytes_of(array: np.ndarray[Any, Any], spec: ArraySpec) -> Any:
+    """The image of a chunk's elements."""
+    elements = np.ascontiguousarray(array, dtype=spec.dtype.to_native_dtype())
+    return _IMAGES[type(spec.dtype)].encode(elements.reshape(-1))
 
 
 def refuse(spec: ArraySpec) -> None:
