@@ -280,7 +280,7 @@ class V2Steps:
             return ensure_bytes(chunk)
         chunk = ensure_ndarray_like(chunk)
         dtype = self._head.dtype.to_native_dtype()
-        if dtype == object and chunk.dtype != object:
+        if dtype.kind == "O" != chunk.dtype.kind:
             raise RuntimeError("cannot read object array without object codec")
         try:
             chunk = chunk.view(dtype)
