@@ -183,7 +183,7 @@ CODECS_3 = (
     Row(
         "`sharding_indexed`",
         SERIALIZER,
-        "index at start or end, own index codecs, nested, inside other codecs, every `subchunk_write_order`",
+        "index at start or end, nested, inside other codecs, every `subchunk_write_order`",
         (
             _serialized(_shards()),
             _serialized(_shards(index_location="start", index_codecs=[_LITTLE])),
