@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from zarr.abc import codec as zarr_codecs
 from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
-from zarr.codecs import GzipCodec, ShardingCodec
+from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec
 from zarr.dtype import Complex128
 from zarr.registry import register_codec
 
@@ -216,6 +216,26 @@ class SameLength(Invert):
         return input_byte_length
 
 
+class IndexBytes(BytesCodec):
+    """A class of a user's, as for the name of the built-in."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "name": "own.IndexBytes"}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Any:
+        return super().from_dict({**data, "name": "bytes"})
+
+
+class IndexCrc32c(Crc32cCodec):
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": "own.IndexCrc32c"}
+
+    @classmethod
+    def from_dict(cls, _data: dict[str, Any]) -> Any:
+        return cls()
+
+
 class Faulty(Sync, Own, BytesBytesCodec):
     """Does what `options["decode"]` and `options["encode"]` say."""
 
@@ -272,6 +292,8 @@ ALL = (
     PartsOfChunks,
     Longer,
     SameLength,
+    IndexBytes,
+    IndexCrc32c,
     Faulty,
     AsyncFaulty,
 )

@@ -165,8 +165,7 @@ DATA_TYPES = (
             Sample({"dtype": "string", "zarr_format": 2, "filters": [{"id": name}]}, **more)
             for name, more in (("json2", {"unreadable": True}), ("pickle", {"unreadable": True}))
         ),
-        FALLBACK,
-        "have no fixed size",
+        PYTHON,
     ),
 )
 
@@ -327,10 +326,10 @@ CALLS = (
         Sample({"dtype": "string"}),
     ),
     Call(
-        "missing strings that are written",
+        "missing strings that are written to shards",
         "it has missing strings",
         "z[:] = np.full((12, 10), None, np.dtypes.StringDType(na_object=None))",
-        Sample({"dtype": "string"}, needs="numpy.strings"),
+        Sample({"dtype": "string", "shards": (8, 10)}, needs="numpy.strings"),
     ),
     Call(
         "bytes of variable length: elements of other types",

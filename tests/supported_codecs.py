@@ -71,6 +71,9 @@ _SETTINGS = {
 }
 
 
+_PCODEC = 'every configuration but `delta_spec="none"`'
+
+
 def _listed(names: Any, prefix: str = "") -> str:
     return ", ".join(f"`{prefix}{name}`" for name in names)
 
@@ -152,7 +155,7 @@ CODECS_3 = (
     Row(
         "`numcodecs.pcodec`",
         SERIALIZER,
-        "its whole configuration",
+        _PCODEC,
         tuple(
             _serialized(_codec("numcodecs.pcodec", **more), since=WRAPPERS, needs="pcodec")
             for more in ({}, {"level": 3, "mode_spec": "classic"})
@@ -168,9 +171,19 @@ CODECS_3 = (
         ),
     ),
     Row(
+        "`vlen-utf8`, `vlen-bytes`",
+        SERIALIZER,
+        "with `U` and `S`",
+        (
+            _serialized({"name": "vlen-utf8"}, options={"dtype": "U5"}),
+            _serialized({"name": "vlen-bytes"}, options={"dtype": "S3"}),
+        ),
+        PYTHON,
+    ),
+    Row(
         "`sharding_indexed`",
         SERIALIZER,
-        "index at start or end, own index codecs, nested, inside other codecs, every `subchunk_write_order`",
+        "index at start or end, nested, inside other codecs, every `subchunk_write_order`",
         (
             _serialized(_shards()),
             _serialized(_shards(index_location="start", index_codecs=[_LITTLE])),
@@ -255,11 +268,10 @@ CODECS_3 = (
     ),
     Row(
         "other codecs for a shard index than `bytes`, `transpose` and checksums",
-        BYTES,
-        "",
+        "any",
+        "the shards as a whole are a step in Python",
         (_serialized(_shards(index_codecs=[_LITTLE, _codec("own.SameLength")])),),
-        FALLBACK,
-        "this bytes-to-bytes codec is not native",
+        PYTHON,
     ),
 )
 
@@ -302,7 +314,7 @@ CODECS_2 = (
     Row(
         "`pcodec`",
         EITHER,
-        "its whole configuration",
+        _PCODEC,
         (
             Sample(
                 {"zarr_format": 2, "filters": None, "compressors": {"id": "pcodec"}},
@@ -311,11 +323,28 @@ CODECS_2 = (
         ),
     ),
     Row(
+        '`pcodec` with `delta_spec="none"`',
+        EITHER,
+        "a deprecated setting, of which numcodecs warns",
+        (
+            Sample(
+                {
+                    "zarr_format": 2,
+                    "filters": None,
+                    "compressors": {"id": "pcodec", "delta_spec": "none"},
+                },
+                needs="pcodec",
+            ),
+        ),
+        PYTHON,
+    ),
+    Row(
         "`vlen-utf8`, `vlen-bytes`",
         "first filter",
-        "with text and bytes of variable length",
+        "with text and bytes of variable length; what stands behind it is given bytes",
         (
             _v2("string", filters=[{"id": "vlen-utf8"}]),
+            _v2("string", filters=[{"id": "vlen-utf8"}, {"id": "zstd", "level": 1}]),
             _v2("variable_length_bytes", filters=[{"id": "vlen-bytes"}]),
         ),
     ),
@@ -338,6 +367,7 @@ CODECS_2 = (
         (
             _v2("int32", compressors={"id": "base64"}),
             _v2("int32", filters=[{"id": "base64"}], compressors={"id": "zstd", "level": 1}),
+            _v2("string", filters=[{"id": "vlen-utf8"}], compressors={"id": "base64"}),
         ),
         PYTHON,
     ),

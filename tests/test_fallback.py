@@ -51,19 +51,7 @@ class OwnSharding(ShardingCodec):
         return super().from_dict({**data, "name": "sharding_indexed"})
 
 
-class OwnCrc32c(Crc32cCodec):
-    """A user's checksum."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"name": "own_crc32c"}
-
-    @classmethod
-    def from_dict(cls, _data: dict[str, Any]) -> Any:
-        return cls()
-
-
 register_codec("own_sharding", OwnSharding)
-register_codec("own_crc32c", OwnCrc32c)
 OWN_SHARDS = OwnSharding(chunk_shape=(2, 5), codecs=[BytesCodec(), ZstdCodec()])
 
 
@@ -94,16 +82,6 @@ class Case(NamedTuple):
 
 CASES: dict[str, Case] = {
     "codec": Case("OwnSharding", {"serializer": OWN_SHARDS, "compressors": None}),
-    "codec_of_an_index": Case(
-        "OwnCrc32c",
-        {
-            "chunks": (12, 10),
-            "serializer": ShardingCodec(
-                chunk_shape=(4, 5), codecs=[BytesCodec()], index_codecs=[BytesCodec(), OwnCrc32c()]
-            ),
-            "compressors": None,
-        },
-    ),
 }
 # These codecs are outside the specification, and zarr says so.
 pytestmark = [

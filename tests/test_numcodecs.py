@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import zarr
 from codec_table import HAS_WRAPPERS, TABLE, Entry
+from zarr.abc.codec import ArrayArrayCodec
 from zarr.codecs import BytesCodec, ShardingCodec, TransposeCodec
 from zarr.codecs._v2 import V2Codec
 from zarr.core.array_spec import ArrayConfig, ArraySpec
@@ -28,7 +29,6 @@ from zarr.registry import get_pipeline_class
 from zarr.storage import MemoryStore
 
 import zarrs
-from zarrs import UnsupportedError
 from zarrs._numcodecs import bytes_step, wrapped_step
 
 if TYPE_CHECKING:
@@ -393,8 +393,85 @@ def test_a_class_of_the_users_own_is_none_of_zarrs() -> None:
     assert wrapped_step(wrappers.LZ4()) == ("lz4", 1)
     assert wrapped_step(LZ4()) is None
     assert wrapped_step(wrappers.Delta(dtype="i4")) is None
-    with pytest.raises(UnsupportedError, match="it cannot be made"):
-        wrapped_step(wrappers.LZ4(speed=1))
+
+
+# By name, with the elements that each is given. numcodecs refuses them when it makes the codec, or when it encodes.
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("BitRound", {"keepbits": -1}, "f8"),
+    ("BitRound", {"keepbits": "3"}, "f8"),
+    ("BitRound", {"keepbits": 1.5}, "f8"),
+    ("BitRound", {"keepbits": None}, "f8"),
+    ("BitRound", {"keepbits": 10**12}, "f8"),
+    ("Quantize", {"digits": 2, "dtype": "i4"}, "i4"),
+    ("Quantize", {"digits": None}, "f8"),
+    ("Quantize", {"digits": "x"}, "f8"),
+    ("Delta", {}, "f8"),
+    ("Delta", {"dtype": "nope"}, "f8"),
+    ("PackBits", {"x": 1}, "bool"),
+    ("FixedScaleOffset", {}, "f8"),
+    ("FixedScaleOffset", {"offset": 1, "scale": "x", "dtype": "f8"}, "f8"),
+    ("AsType", {"encode_dtype": "i4", "decode_dtype": "nope"}, "f8"),
+    ("Blosc", {"cname": "nope"}, "f8"),
+    ("Blosc", {"cname": None}, "f8"),
+    ("Blosc", {"clevel": 11}, "f8"),
+    ("Blosc", {"shuffle": None}, "f8"),
+    ("Zstd", {"level": "x"}, "f8"),
+    ("LZ4", {"speed": 1}, "f8"),
+    ("LZMA", {"format": 77}, "f8"),
+    ("CRC32", {"location": "x"}, "f8"),
+    ("JenkinsLookup3", {"initval": "x"}, "f8"),
+    ("PCodec", {"level": None}, "f8"),
+]
+
+
+@needs_wrappers
+@pytest.mark.parametrize("shards", [False, True])
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_a_wrong_configuration_is_refused_when_zarr_refuses_it(
+    oracle: Oracle, wrong: Any, zarr_format: Any, shards: bool
+) -> None:
+    from zarr.codecs import numcodecs as wrappers
+
+    name, configuration, dtype = wrong
+    if name == "PCodec":
+        pytest.importorskip("pcodec")
+    if zarr_format == 2 and shards:
+        pytest.skip("format 2 has no shards")
+
+    def options() -> dict[str, Any]:
+        if zarr_format == 2:
+            codec = numcodecs.get_codec({"id": name.lower(), **configuration})
+            return {"zarr_format": 2, "filters": [codec], "compressor": None}
+        codec = getattr(wrappers, name)(**configuration)
+        codecs = [codec] if name == "PCodec" else [BytesCodec()]
+        if isinstance(codec, ArrayArrayCodec):
+            codecs = [codec, *codecs]
+        elif name != "PCodec":
+            codecs = [*codecs, codec]
+        return {"codecs": [ShardingCodec(chunk_shape=(2,), codecs=codecs)] if shards else codecs}
+
+    def run() -> list[Any]:
+        results: list[Any] = []
+        try:
+            array = zarr.create(store={}, shape=(8,), chunks=(4,), dtype=dtype, **options())
+        except Exception as error:
+            return [type(error)]
+        for action in (
+            lambda: array[:].tolist(),
+            lambda: array.__setitem__(slice(None), np.arange(1, 9).astype(dtype)),
+            lambda: array.__setitem__(slice(1, 3), np.ones((), dtype)),
+            lambda: array[:].tolist(),
+        ):
+            try:
+                results.append(action())
+            except Exception as error:
+                results.append(type(error))
+        return results
+
+    with oracle():
+        expected = run()
+    assert run() == expected
 
 
 def test_a_prefix_of_bytes_takes_part_in_the_hash(oracle: Oracle) -> None:

@@ -36,6 +36,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The codec"),
     pytest.mark.filterwarnings("ignore:Combining"),
     pytest.mark.filterwarnings("ignore:Numcodecs codecs"),
+    pytest.mark.filterwarnings("ignore:delta_spec"),
 ]
 
 ZARR = Version(zarr.__version__)
@@ -150,7 +151,16 @@ def test_it_runs_where_the_table_says_and_gives_numpys_values(
             pytest.skip(f"this zarr has no such data type: {error}")
     array = create(sample, {})
     assert where(array) == row.where, zarrs.explain(array)
-    check_values(array, values, oracle)
+    if not sample.unreadable:
+        check_values(array, values, oracle)
+        return
+    with oracle():
+        theirs = create(sample, {})
+        theirs[...] = values
+        expected = outcome(lambda: theirs[...])
+    assert isinstance(expected, type), "zarr can read it now: the table may say so"
+    array[...] = values
+    assert outcome(lambda: array[...]) == expected
 
 
 @pytest.mark.parametrize(("row", "sample"), cases(FALLBACK))
@@ -167,18 +177,8 @@ def test_it_falls_back_for_the_reason_in_the_table(
         with pytest.raises(zarrs.UnsupportedError) as caught:
             action()
         assert row.reason in str(caught.value)
-    if not sample.unreadable:
-        with zarr.config.set(LENIENT):
-            check_values(array, values, oracle)
-        return
-    with oracle():
-        theirs = create(sample, {})
-        theirs[...] = values
-        expected = outcome(lambda: theirs[...])
-    assert isinstance(expected, type), "zarr can read it now: the table may say so"
     with zarr.config.set(LENIENT):
-        array[...] = values
-        assert outcome(lambda: array[...]) == expected
+        check_values(array, values, oracle)
 
 
 def test_the_tables_name_every_bytes_codec_that_the_tests_know() -> None:

@@ -19,6 +19,7 @@ from packaging.version import Version
 from test_indexing import SHAPES, forms, layout_options, numpy_index, selector
 from zarr.codecs import (
     BloscCodec,
+    BytesCodec,
     Crc32cCodec,
     GzipCodec,
     ShardingCodec,
@@ -389,14 +390,23 @@ def test_values_of_any_type_are_taken_or_refused_as_by_zarr(
 @pytest.mark.parametrize("na_object", [None, float("nan"), "NA"])
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("rows", [slice(0, 4), slice(1, 5)])
-def test_missing_strings_are_left_to_zarr(
-    oracle: Oracle, chunks_in: ChunksIn, na_object: Any, missing: bool, rows: slice
+@pytest.mark.parametrize("layout", ["plain", "transposed", "sharded", "v2", "v2_f"])
+@pytest.mark.parametrize("empty", [False, True])
+def test_missing_strings_are_stored_or_refused_as_by_zarr(
+    oracle: Oracle,
+    chunks_in: ChunksIn,
+    na_object: Any,
+    missing: bool,
+    rows: slice,
+    layout: str,
+    empty: bool,
 ) -> None:
     dtype = np.dtypes.StringDType(na_object=na_object)
     value = np.array([["q", na_object if missing else "r"] * 2] * 4, dtype)
 
     def write(store: Store) -> Any:
-        array = create(store, "text", "plain", shape=(8, 4))
+        config = {"write_empty_chunks": empty}
+        array = create(store, "text", layout, shape=(8, 4), config=config, chunks=(4, 4))
 
         def assign() -> None:
             array[rows] = value
@@ -405,7 +415,7 @@ def test_missing_strings_are_left_to_zarr(
 
     with oracle():
         expected = write(MemoryStore())
-    if missing:
+    if missing and layout == "sharded":
         assert write(MemoryStore())[0] is zarrs.UnsupportedError
     else:
         assert write(MemoryStore()) == expected
@@ -709,10 +719,128 @@ def test_explain_says_that_text_runs_in_rust(kind: str, layout: str) -> None:
     assert zarrs.explain(create(MemoryStore(), kind, layout)).native
 
 
-def test_codecs_of_the_other_type_are_left_to_zarr() -> None:
-    array = zarr.create_array(
-        MemoryStore(), shape=4, chunks=2, dtype=dtype_of("bytes"), serializer=VLenUTF8Codec()
-    )
-    assert not zarrs.explain(array).native
-    with pytest.raises(zarrs.UnsupportedError, match="no fixed size"):
-        array[:]
+@pytest.mark.parametrize("steps", [[], [ZstdCodec()]], ids=["alone", "zstd"])
+@pytest.mark.parametrize(
+    ("name", "serializer"),
+    [
+        ("bytes", VLenUTF8Codec()),
+        ("bytes", BytesCodec()),
+        *((name, one()) for name in ("U5", "S3", "i4") for one in (VLenUTF8Codec, VLenBytesCodec)),
+    ],
+    ids=str,
+)
+def test_codecs_of_another_type_are_steps_in_python(
+    oracle: Oracle, chunks_in: ChunksIn, serializer: Any, steps: Any, name: str
+) -> None:
+    kind = name if name in TYPES else None
+    values = words((4, 4), kind) if kind else np.arange(16).reshape(4, 4).astype(name)
+
+    def run() -> Any:
+        store = MemoryStore()
+        array = zarr.create_array(
+            store,
+            shape=(4, 4),
+            chunks=(2, 4),
+            dtype=dtype_of(kind) if kind else name,
+            serializer=serializer,
+            compressors=steps,
+        )
+
+        def assign(selection: Any, value: Any) -> Any:
+            array[selection] = value
+
+        return (
+            zarrs.explain(array).native or "oracle",
+            outcome(lambda: array[:].tolist()),
+            outcome(lambda: assign(..., values)),
+            outcome(lambda: array[:].tolist()),
+            outcome(lambda: assign((slice(0, 1), 1), values[0, 0])),
+            outcome(lambda: array[1:3, 1].tolist()),
+            chunks_in(store),
+        )
+
+    with oracle():
+        expected = run()[1:]
+    native, *actual = run()
+    assert native is True
+    assert tuple(actual) == expected
+
+
+class Turn(TransposeCodec):
+    """A transposition that the engine does not know."""
+
+
+ODD_CHAINS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "array_codec": lambda kind: {"filters": Turn(order=(1, 0)), "serializer": serializer_of(kind)},
+    "array_codecs": lambda kind: {
+        "filters": [TransposeCodec(order=(1, 0)), Turn(order=(1, 0))],
+        "compressors": None,
+    },
+    "in_shards": lambda kind: {"filters": Turn(order=(1, 0)), "shards": (8, 8)},
+    "v2_zstd": lambda kind: v2(kind, numcodecs.Zstd()),
+    "v2_crc32_gzip": lambda kind: v2(kind, numcodecs.CRC32(), compressors=numcodecs.BZ2()),
+    "v2_shuffle": lambda kind: v2(kind, numcodecs.Shuffle(1), order="F"),
+    "v2_base64": lambda kind: v2(kind, compressors=numcodecs.Base64()),
+    "v2_base64_zstd": lambda kind: v2(kind, numcodecs.Base64(), compressors=numcodecs.Zstd()),
+    "v2_zstd_base64_f": lambda kind: v2(
+        kind, numcodecs.Zstd(), numcodecs.Base64(), compressors=numcodecs.Base64(), order="F"
+    ),
+}
+
+
+def v2(kind: str, *filters: Any, **options: Any) -> dict[str, Any]:
+    text = numcodecs.VLenUTF8() if kind == "text" else numcodecs.VLenBytes()
+    return {"zarr_format": 2, "filters": [text, *filters], "compressors": None, **options}
+
+
+@pytest.mark.parametrize("name", ODD_CHAINS)
+def test_codecs_beside_text(oracle: Oracle, chunks_in: ChunksIn, kind: str, name: str) -> None:
+    if ZARR < Version("3.4") and ("array" in name or name == "in_shards"):
+        pytest.skip("this release of zarr writes transposed text in the wrong order")
+    ours, theirs = MemoryStore(), MemoryStore()
+    options = {"shape": SHAPE, "chunks": (4, 4), "dtype": dtype_of(kind)}
+    values = words(SHAPE, kind)
+
+    def write(store: Store) -> zarr.Array[Any]:
+        array = zarr.create_array(store, **options, **ODD_CHAINS[name](kind))
+        array[:] = values
+        array[3:6, 1] = values[0, 5]
+        # One chunk becomes empty.
+        array[4:8, 4:8] = array.fill_value
+        return array
+
+    array = write(ours)
+    assert zarrs.explain(array).native
+    with oracle():
+        reference = write(theirs)
+        expected = reference[:]
+        part = reference.oindex[[3, 0, 3], 1:9]
+    assert chunks_in(ours) == chunks_in(theirs)
+    same(array[:], expected)
+    same(array.oindex[[3, 0, 3], 1:9], part)
+
+
+@pytest.mark.parametrize("codec", [numcodecs.JSON(), numcodecs.Pickle(), numcodecs.MsgPack()])
+def test_other_filters_for_objects_are_steps_in_python(
+    oracle: Oracle, chunks_in: ChunksIn, codec: Any
+) -> None:
+    def run() -> Any:
+        store = MemoryStore()
+        array = zarr.create_array(
+            store,
+            shape=(2, 3),
+            chunks=(2, 2),
+            dtype=dtype_of("text"),
+            zarr_format=2,
+            filters=[codec],
+            compressors=None,
+        )
+
+        def assign() -> None:
+            array[:] = words((2, 3), "text")
+
+        return outcome(assign), chunks_in(store), outcome(lambda: array[:].tolist())
+
+    with oracle():
+        expected = run()
+    assert run() == expected

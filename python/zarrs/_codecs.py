@@ -28,6 +28,7 @@ from zarr.core.codec_pipeline import codecs_from_list
 
 from zarrs import _filters, _python_steps
 from zarrs import _text as _text_types
+from zarrs._describing import describes, name_of
 from zarrs._numcodecs import blosc_step, bytes_step, is_checksum, wrapped_step
 from zarrs.errors import UnsupportedError
 
@@ -77,8 +78,10 @@ def evolve(codecs: Iterable[Codec], spec: ArraySpec) -> tuple[Codec, ...]:
     return tuple(evolved)
 
 
-def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
-    """The specification of `codecs` for chunks of `spec`.
+def chain_of(
+    codecs: Iterable[Codec], spec: ArraySpec, taker: Any = _python_steps.to_store
+) -> ChainSpec:
+    """The specification of `codecs` for chunks of `spec`, which `taker` of ``_python_steps.py`` gets.
 
     Raises
     ------
@@ -93,23 +96,34 @@ def chain_of(codecs: Iterable[Codec], spec: ArraySpec) -> ChainSpec:
             return ChainSpec(_python_steps.v2_chain(serializer, spec, _v2_step), None)
     specs = _python_steps.specs_of((*arrays, serializer, *steps), spec)
     after = list(zip(steps, specs[len(arrays) + 1 :], strict=True))
-    alone = not arrays and not steps
     try:
         orders, filters, dtype = _array_codecs(arrays, specs)
         native = _serializer(serializer, specs[len(arrays)], dtype, filters)
     except UnsupportedError:
-        if alone:
-            raise
         native = None
     if native is not None:
         inner, endian, filters = native
-        return ChainSpec((orders, inner, [*filters, *_python_steps.join([], after, _step)]), endian)
-    if alone:
-        _python_steps.check_serializer(serializer)
+        return ChainSpec(
+            (orders, inner, [*filters, *_python_steps.join([], after, _step, taker)]), endian
+        )
+    if not arrays and not steps:
+        _check_alone(serializer, spec)
     leading = _python_steps.leading(arrays, _order)
     python = list(zip((*arrays[leading:], serializer), specs[leading:], strict=False))
     orders = [_order(codec) for codec in arrays[:leading]]
-    return ChainSpec((orders, ("bytes",), _python_steps.join(python, after, _step)), None)
+    image = (_text_types.image_of(specs[leading]) or "bytes",)
+    return ChainSpec((orders, image, _python_steps.join(python, after, _step, taker)), None)
+
+
+def _check_alone(codec: Any, spec: ArraySpec) -> None:
+    """Refuses an array-to-bytes codec that zarr lets read and write parts of chunks, with nothing beside it.
+
+    Not zarr's own for shards whose index alone is foreign: a whole shard holds the same elements as its parts.
+    """
+    if type(codec) is ShardingCodec:
+        _inner(codec, spec)
+    else:
+        _python_steps.check_serializer(codec)
 
 
 def _serializer(
@@ -130,7 +144,9 @@ def _serializer(
         return ("bytes",), None, [*filters, *_filters.swap_step(dtype, endian)]
     if type(codec) is ShardingCodec:
         if filters:
-            raise UnsupportedError(_name(codec), "codecs that change numbers stand in front of it")
+            raise UnsupportedError(
+                name_of(codec), "codecs that change numbers stand in front of it"
+            )
         return (*_sharding(codec, spec), [])
     if pcodec := _filters.pcodec_step(codec, dtype):
         return ("bytes",), None, [*filters, pcodec.spec]
@@ -150,13 +166,13 @@ def _array_codecs(
             # All transpositions come first: they change places with steps that look at each element by itself.
             if flattened:
                 raise UnsupportedError(
-                    _name(codec), "it stands behind a codec that takes elements in order"
+                    name_of(codec), "it stands behind a codec that takes elements in order"
                 )
             orders.append(_order(codec))
         else:
             step = _filters.array_step(codec, spec, dtype)
             if step is None:
-                raise UnsupportedError(_name(codec), "this array-to-array codec is not native")
+                raise UnsupportedError(name_of(codec), "this array-to-array codec is not native")
             steps.append(step.spec)
             dtype = step.dtype
             flattened |= step.flattens
@@ -171,21 +187,26 @@ def _hashable(spec: ArraySpec, shape: tuple[int, ...]) -> ArraySpec:
 
 def _order(codec: Any) -> list[int]:
     if type(codec) is not TransposeCodec:
-        raise UnsupportedError(_name(codec), "this array-to-array codec is not native")
+        raise UnsupportedError(name_of(codec), "this array-to-array codec is not native")
     return [int(axis) for axis in codec.order]
 
 
+def _inner(codec: Any, spec: ArraySpec) -> ChainSpec:
+    """The chain of a shard's subchunks."""
+    spec = _hashable(spec, codec.chunk_shape)
+    return chain_of(evolve(codec.codecs, spec), spec, _python_steps.to_shard)
+
+
 def _sharding(codec: Any, spec: ArraySpec) -> tuple[tuple[Any, ...], str | None]:
-    inner_spec = _hashable(spec, codec.chunk_shape)
-    inner = chain_of(evolve(codec.codecs, inner_spec), inner_spec)
+    inner = _inner(codec, spec)
     arrays, serializer, steps = split(codec.index_codecs)
     if type(serializer) is not BytesCodec:
-        raise UnsupportedError(_name(codec), "its index is not stored as plain bytes")
+        raise UnsupportedError(name_of(codec), "its index is not stored as plain bytes")
     index_steps = []
     for step in steps:
         described = _step(step)
         if type(step) is not Crc32cCodec and not is_checksum(described):
-            raise UnsupportedError(_name(step), "this codec of a shard index is not native")
+            raise UnsupportedError(name_of(step), "this codec of a shard index is not native")
         index_steps.append(described)
     order = getattr(codec, "subchunk_write_order", "morton")
     spec_tuple = (
@@ -201,9 +222,12 @@ def _sharding(codec: Any, spec: ArraySpec) -> tuple[tuple[Any, ...], str | None]
     return spec_tuple, inner.endian
 
 
+@describes
 def _step(codec: Any) -> tuple[Any, ...]:
     kind = type(codec)
     if kind is ZstdCodec:
+        if not -(2**31) <= codec.level < 2**31:
+            raise UnsupportedError(name_of(codec), f"its level {codec.level} is out of range")
         return ("zstd", codec.level, codec.checksum)
     if kind is GzipCodec:
         return ("gzip", codec.level)
@@ -216,51 +240,55 @@ def _step(codec: Any) -> tuple[Any, ...]:
         return blosc_step(cname, codec.clevel, shuffle, codec.blocksize, typesize)
     step = wrapped_step(codec)
     if step is None:
-        raise UnsupportedError(_name(codec), "this bytes-to-bytes codec is not native")
+        raise UnsupportedError(name_of(codec), "this bytes-to-bytes codec is not native")
     return step
 
 
 def _v2_chain(codec: Any, spec: ArraySpec) -> ChainSpec:
     filters = tuple(codec.filters or ())
     text = _text_types.name_of(filters[0] if filters else None, spec)
-    if text is not None:
-        filters = filters[1:]
-        if filters:
-            raise UnsupportedError(f"filters {filters}", "they stand behind one for text")
     order = spec.config.order
     rank = len(spec.shape)
     # Order F is a transposition that reverses the dimensions.
     orders = [list(range(rank))[::-1]] if order == "F" and rank > 1 else []
     dtype = spec.dtype.to_native_dtype()
-    steps = []
-    for one in filters:
-        if orders and type(one) is numcodecs.bitround.BitRound:
-            raise UnsupportedError("codec bitround", "it leaves chunks of order F in order C")
-        step = _filters.filter_step(one, dtype)
-        steps.append(_v2_step(one, dtype) if step is None else step.spec)
-        dtype = np.dtype("u1") if step is None else step.dtype
-    if codec.compressor is not None:
-        if text is not None:
-            dtype = np.dtype("u1")
-        step = _filters.filter_step(codec.compressor, dtype)
-        steps.append(_v2_step(codec.compressor, dtype) if step is None else step.spec)
+    if text is not None:
+        filters = filters[1:]
+        dtype = np.dtype("u1")
+    try:
+        steps = _v2_steps(codec, filters, dtype, bool(orders))
+    except UnsupportedError:
+        if text is None:
+            raise
+        # All that stands behind the filter for text is given bytes.
+        steps = [("python", _python_steps.V2Steps(filters, codec.compressor, False, spec, None))]
     return ChainSpec((orders, (text or "bytes",), steps), None)
 
 
+def _v2_steps(
+    codec: Any, filters: tuple[Any, ...], dtype: np.dtype[Any], turned: bool
+) -> list[tuple[Any, ...]]:
+    """The steps of `filters`, the first of which is given elements of `dtype`, and of the compressor of `codec`."""
+    compressors = () if codec.compressor is None else (codec.compressor,)
+    steps = []
+    for one in (*filters, *compressors):
+        if turned and type(one) is numcodecs.bitround.BitRound:
+            raise UnsupportedError(name_of(one), "it leaves chunks of order F in order C")
+        step = _filters.filter_step(one, dtype)
+        steps.append(_v2_step(one, dtype) if step is None else step.spec)
+        dtype = np.dtype("u1") if step is None else step.dtype
+    return steps
+
+
+@describes
 def _v2_step(codec: Any, dtype: np.dtype[Any]) -> tuple[Any, ...]:
     """The step of a bytes codec of format 2, filter or compressor, that is given elements of `dtype`."""
     step = bytes_step(codec, dtype)
     if step is None:
-        name = getattr(codec, "codec_id", type(codec).__name__)
-        raise UnsupportedError(f"codec {name}", "this codec of format 2 is not native")
+        raise UnsupportedError(name_of(codec), "this codec of format 2 is not native")
     return step
 
 
 def _text(value: Any) -> str | None:
     """A codec attribute that is a string from zarr 3.3 on, and an Enum member before."""
     return None if value is None else str(getattr(value, "value", value))
-
-
-def _name(codec: Any) -> str:
-    kind = type(codec)
-    return f"codec {kind.__module__}.{kind.__qualname__}"

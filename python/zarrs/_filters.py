@@ -21,6 +21,7 @@ import numcodecs.quantize
 import numpy as np
 
 from zarrs import _data_types
+from zarrs._describing import describes
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Step(NamedTuple):
     flattens: bool = False
 
 
+@describes
 def filter_step(codec: Any, dtype: DType) -> Step | None:
     """The step of a numcodecs codec that is given elements of `dtype`; None if it is no codec of this module.
 
@@ -65,6 +67,7 @@ def filter_step(codec: Any, dtype: DType) -> Step | None:
     return None
 
 
+@describes
 def array_step(codec: Any, spec: ArraySpec, dtype: DType) -> Step | None:
     """The step of an array-to-array codec of format 3 for chunks of `spec`, given elements of `dtype`.
 
@@ -94,6 +97,7 @@ def array_step(codec: Any, spec: ArraySpec, dtype: DType) -> Step | None:
     return _as_zarr_decodes(inner, step, spec, dtype)
 
 
+@describes
 def pcodec_step(codec: Any, dtype: DType) -> Step | None:
     """The step of the array-to-bytes codec pcodec of format 3; None for any other."""
     if not _is_wrapper(type(codec)):
@@ -196,14 +200,11 @@ def _fixed_scale_offset(codec: Any, dtype: DType) -> Step:
     if type(offset) not in (int, float) or type(scale) not in (int, float):
         raise _unsupported(codec, "its offset or scale is no plain number")
     # NumPy says in which types it computes, and refuses what it would refuse with data.
-    try:
-        with np.errstate(all="ignore"):
-            difference = np.ones(1, _native(own)) - offset
-            product = difference * scale
-            quotient = np.ones(1, _native(encoded)) / scale
-            result = quotient + offset
-    except (OverflowError, ZeroDivisionError) as error:
-        raise _unsupported(codec, str(error)) from None
+    with np.errstate(all="ignore"):
+        difference = np.ones(1, _native(own)) - offset
+        product = difference * scale
+        quotient = np.ones(1, _native(encoded)) / scale
+        result = quotient + offset
     _kinds(codec, difference.dtype, product.dtype, quotient.dtype, result.dtype, allowed="iuf")
     if quotient.dtype.kind != "f":
         raise _unsupported(codec, "its quotient is no float")
@@ -231,12 +232,9 @@ def _quantize(codec: Any, dtype: DType) -> Step:
     _viewed(codec, dtype, own)
     _kinds(codec, own, encoded, allowed="f")
     # numcodecs' own arithmetic, in Python's floats.
-    try:
-        exponent = math.log10(10.0**-codec.digits)
-        exponent = math.floor(exponent) if exponent < 0 else math.ceil(exponent)
-        scale = 2.0 ** math.ceil(math.log2(10.0**-exponent))
-    except (ArithmeticError, ValueError) as error:
-        raise _unsupported(codec, str(error)) from None
+    exponent = math.log10(10.0**-codec.digits)
+    exponent = math.floor(exponent) if exponent < 0 else math.ceil(exponent)
+    scale = 2.0 ** math.ceil(math.log2(10.0**-exponent))
     return Step(("quantize", own.str, encoded.str, _scalar(scale, _native(own))), encoded)
 
 
@@ -244,6 +242,8 @@ def _bitround(codec: Any, dtype: DType) -> Step:
     _kinds(codec, dtype, allowed="f")
     # numcodecs looks for the name of a type in this machine's byte order.
     _check_native(codec, dtype)
+    if type(codec.keepbits) is not int or not 0 <= codec.keepbits < 2**31:
+        raise _unsupported(codec, "its number of bits is no small whole number")
     # What is left of the bits goes on as integers.
     rounded = codec.keepbits < _SIGNIFICANDS[dtype.itemsize]
     integer = np.dtype(dtype.str.replace("f", "i")) if rounded else dtype
@@ -316,8 +316,8 @@ def _cast_value(codec: Any, spec: ArraySpec, dtype: DType) -> Step:
         encoded.str,
         codec.rounding,
         codec.out_of_range,
-        _scalars(codec, maps.get("encode") or {}, dtype, encoded),
-        _scalars(codec, maps.get("decode") or {}, encoded, dtype),
+        _scalars(maps.get("encode") or {}, dtype, encoded),
+        _scalars(maps.get("decode") or {}, encoded, dtype),
     )
     return Step(step, encoded)
 
@@ -331,18 +331,15 @@ def _casts_alike() -> bool:
         return False
 
 
-def _scalars(codec: Any, entries: Any, start: DType, end: DType) -> list[tuple[bytes, bytes]]:
+def _scalars(entries: Any, start: DType, end: DType) -> list[tuple[bytes, bytes]]:
     """A scalar map as its backend is given it: each side a Python int or float."""
     sides = [(int if one.kind in "iu" else float, one) for one in (start, end)]
     # Two entries that are one number: the later stands, in the place of the earlier.
     unique = {sides[0][0](key): sides[1][0](value) for key, value in entries.items()}
-    try:
-        return [
-            (_scalar(key, sides[0][1])[1], _scalar(value, sides[1][1])[1])
-            for key, value in unique.items()
-        ]
-    except OverflowError as error:
-        raise _unsupported(codec, str(error)) from None
+    return [
+        (_scalar(key, sides[0][1])[1], _scalar(value, sides[1][1])[1])
+        for key, value in unique.items()
+    ]
 
 
 def _native(dtype: DType) -> DType:

@@ -56,6 +56,7 @@ _CHECKSUMS = {
     "numcodecs_crc32",
     "numcodecs_crc32c",
 }
+_BLOSC_COMPRESSORS = {"blosclz", "lz4", "lz4hc", "zlib", "zstd"}
 _LZMA_OPTIONS = {"preset", "dict_size", "lc", "lp", "pb", "mode", "nice_len", "mf", "depth"}
 # Python's `lzma` knows these filters: delta, six kinds of machine code, LZMA2 and LZMA1.
 _FILTER_OPTIONS: dict[int, set[str]] = {
@@ -90,23 +91,14 @@ def bytes_step(codec: Any, dtype: np.dtype[Any]) -> Step | None:
 def wrapped_step(codec: Any) -> Step | None:
     """The step of `codec`, one of zarr's classes for numcodecs' codecs in format 3; None if it is none.
 
-    Raises
-    ------
-    UnsupportedError
-        If numcodecs refuses its configuration, as zarr will when it needs it.
+    Raises what numcodecs raises if it refuses the configuration.
     """
     kind = type(codec)
     module = sys.modules.get(kind.__module__) if kind.__module__ in _WRAPPER_MODULES else None
     if kind.__name__ not in _WRAPPERS or getattr(module, kind.__name__, None) is not kind:
         return None
-    try:
-        inner = codec._codec
-    except Exception as error:
-        raise UnsupportedError(
-            f"codec {codec.codec_name}", f"it cannot be made: {error}"
-        ) from error
     # Bytes are all that such a codec sees.
-    return bytes_step(inner, _BYTE)
+    return bytes_step(codec._codec, _BYTE)
 
 
 def is_checksum(step: Step) -> bool:
@@ -151,10 +143,12 @@ def blosc_step(cname: str, clevel: int, shuffle: int, blocksize: int, typesize: 
     Raises
     ------
     UnsupportedError
-        For the one compressor that is not built in.
+        For a compressor that is not built in, and numbers that blosc has no room for.
     """
-    if cname == "snappy":
-        raise UnsupportedError("codec blosc", "the snappy compressor is not built in")
+    if cname not in _BLOSC_COMPRESSORS:
+        raise UnsupportedError("codec blosc", f"the {cname} compressor is not built in")
+    if typesize < 1 or not all(_INT[0] <= n <= _INT[1] for n in (clevel, blocksize, typesize)):
+        raise UnsupportedError("codec blosc", "one of its numbers is out of range")
     return ("blosc", cname, clevel, shuffle, blocksize, typesize)
 
 

@@ -285,11 +285,20 @@ class ZarrsCodecPipeline(CodecPipeline):
                 swap = engine.swap_to(array.dtype)
             if len(batch) == 1 and (array.shape != () or engine.dtype.kind == "O"):
                 _check_single_element(batch[0], array, engine.dtype)
-            common = (batch, StorePath, spec, array, swap, drop_axes, options)
-            if handle is None:
-                result = internal.RemoteWrite(engine.engine, store, *common)
-            else:
-                result = internal.write(engine.engine, (store, handle), *common)
+
+            def call(value: np.ndarray[Any, Any]) -> Any:
+                common = (batch, StorePath, spec, value, swap, drop_axes, options)
+                if handle is None:
+                    return internal.RemoteWrite(engine.engine, store, *common)
+                return internal.write(engine.engine, (store, handle), *common)
+
+            try:
+                result = call(array)
+            except UnsupportedError:
+                stored = _text.without_missing(array, batch, self._codecs)
+                if stored is None:
+                    raise
+                result = call(stored)
         except UnsupportedError as reason:
             if configuration.strict:
                 raise

@@ -16,7 +16,10 @@ from zarr.abc.codec import (
     ArrayBytesCodecPartialEncodeMixin,
 )
 from zarr.codecs import ShardingCodec, _v2
+from zarr.core.buffer import Buffer, NDBuffer
 
+from zarrs import _text
+from zarrs._describing import name_of
 from zarrs._python_calls import call_of
 from zarrs.errors import UnsupportedError
 
@@ -24,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zarr.core.array_spec import ArraySpec
-    from zarr.core.buffer import NDBuffer
 
     from zarrs._internal import Caller
 
     Given = tuple[Any, ArraySpec]
     Native = Callable[..., Any]
+    Taker = Callable[[Any], Any]
 
 _BYTE = np.dtype("B")
 
@@ -58,13 +61,16 @@ def leading(codecs: Sequence[Any], native: Native) -> int:
 def check_serializer(codec: Any) -> None:
     """Refuses an array-to-bytes codec that zarr lets read and write the store itself."""
     if isinstance(codec, ArrayBytesCodecPartialDecodeMixin | ArrayBytesCodecPartialEncodeMixin):
-        raise UnsupportedError(_name(codec), "it reads and writes parts of chunks by itself")
+        raise UnsupportedError(name_of(codec), "it reads and writes parts of chunks by itself")
 
 
-def join(arrays: Sequence[Given], steps: Iterable[Given], native: Native) -> list[tuple[Any, ...]]:
+def join(
+    arrays: Sequence[Given], steps: Iterable[Given], native: Native, taker: Taker
+) -> list[tuple[Any, ...]]:
     """Steps for the engine: what `native` can express of `steps`, and runs of Python codecs between them.
 
-    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec.
+    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec. `taker` gets what
+    the last step makes.
     """
     made: list[tuple[Any, ...]] = []
     head = arrays[0][1] if arrays else None
@@ -76,11 +82,13 @@ def join(arrays: Sequence[Given], steps: Iterable[Given], native: Native) -> lis
             run.append((codec, spec))
             continue
         if run:
-            made.append(("python", PythonSteps(run, head)))
+            made.append(
+                ("python", PythonSteps(run, head, to_codec, to_codec if made else to_shard))
+            )
             run, head = [], None
         made.append(step)
     if run:
-        made.append(("python", PythonSteps(run, head)))
+        made.append(("python", PythonSteps(run, head, taker, to_codec if made else to_shard)))
     return made
 
 
@@ -102,8 +110,8 @@ def v2_chain(codec: Any, spec: ArraySpec, native: Native) -> tuple[Any, ...]:
             pass
     rank = len(spec.shape)
     orders = [list(range(rank))[::-1]] if spec.config.order == "F" and rank > 1 else []
-    step = ("python", V2Steps(codec.filters or (), compressor, bool(outer), spec))
-    return (orders, ("bytes",), [step, *outer])
+    step = ("python", V2Steps(codec.filters or (), compressor, bool(outer), spec, spec))
+    return (orders, (_text.image_of(spec) or "bytes",), [step, *outer])
 
 
 def places(codecs: Iterable[Any], chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
@@ -129,6 +137,28 @@ def inner_places(chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
             yield from ((type(codec).__name__, "Python") for codec in step[1].codecs)
 
 
+# -- who gets what a codec makes ---------------------------------------------------------------------------------------
+
+# Each gives the bytes of what it is given, or raises as zarr's own does for what is no buffer.
+
+
+def to_store(value: Any) -> Any:
+    """A store."""
+    if not isinstance(value, Buffer):
+        raise TypeError(f"a codec must give a Buffer, got {type(value).__name__}")
+    return _bytes_of(value.as_numpy_array())
+
+
+def to_shard(value: Any) -> Any:
+    """A shard, and codecs between arrays and bytes."""
+    return _bytes_of(value.as_array_like())
+
+
+def to_codec(value: Any) -> Any:
+    """A compressor or a checksum."""
+    return _bytes_of(value.as_numpy_array())
+
+
 # -- steps -------------------------------------------------------------------------------------------------------------
 
 
@@ -138,13 +168,17 @@ class PythonSteps:
     The engine sees `waits` (whether a codec needs the caller's event loop), `encode` and `decode`.
     """
 
-    __slots__ = ("_calls", "_head", "_prototype", "codecs", "waits")
+    __slots__ = ("_calls", "_decoded_to", "_encoded_to", "_head", "_prototype", "codecs", "waits")
 
-    def __init__(self, run: Sequence[Given], head: ArraySpec | None) -> None:
+    def __init__(
+        self, run: Sequence[Given], head: ArraySpec | None, encoded_to: Taker, decoded_to: Taker
+    ) -> None:
         if head is not None:
             _check_elements(run[0][0], head)
         self.codecs = tuple(codec for codec, _ in run)
         self._head = head
+        self._encoded_to = encoded_to
+        self._decoded_to = decoded_to
         self._prototype = run[0][1].prototype
         self._calls = [
             (call_of(codec, "encode"), call_of(codec, "decode"), spec) for codec, spec in run
@@ -168,10 +202,7 @@ class PythonSteps:
             value = encode(value, spec, caller)
             if value is None:
                 return None
-        if not hasattr(value, "as_numpy_array"):
-            # As a store refuses it.
-            raise TypeError(f"a codec must give a Buffer, got {type(value).__name__}")
-        return _bytes_of(value)
+        return self._encoded_to(value)
 
     def _decode(self, data: Any, caller: Caller) -> Any:
         value: Any = self._prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
@@ -179,20 +210,30 @@ class PythonSteps:
             value = decode(value, spec, caller)
             if value is None:
                 return None
-        return _bytes_of(value) if self._head is None else _image_of(value, self._head)
+        return self._decoded_to(value) if self._head is None else _image_of(value, self._head)
 
 
 class V2Steps:
-    """Filters of format 2, and the compressor unless that is native, as one step between bytes and bytes."""
+    """Filters of format 2, and the compressor unless that is native, as one step between bytes and bytes.
 
-    __slots__ = ("_compressor", "_filters", "_native_outside", "_spec")
+    `head` is what the first of them is given; None for the bytes of a filter for text.
+    """
+
+    __slots__ = ("_compressor", "_filters", "_head", "_native_outside", "_spec")
 
     waits = False
 
     def __init__(
-        self, filters: tuple[Any, ...], compressor: Any, native_outside: bool, spec: ArraySpec
+        self,
+        filters: tuple[Any, ...],
+        compressor: Any,
+        native_outside: bool,
+        spec: ArraySpec,
+        head: ArraySpec | None,
     ) -> None:
-        _check_elements(_v2.V2Codec(filters=filters, compressor=compressor), spec)
+        if head is not None:
+            _check_elements(_v2.V2Codec(filters=filters, compressor=compressor), head)
+        self._head = head
         self._filters = filters
         self._compressor = compressor
         self._native_outside = native_outside
@@ -214,12 +255,9 @@ class V2Steps:
     # Both follow zarr.codecs._v2.V2Codec, whose public methods of 3.1 are coroutines around threads.
 
     def _encode(self, data: Any) -> Any:
-        spec = self._spec
-        if spec.config.order == "F":
-            chunk = np.frombuffer(data, dtype=spec.dtype.to_native_dtype())
-            chunk = chunk.reshape(spec.shape, order="F")
-        else:
-            chunk = _array_of(data, spec)
+        # A filter for text gives a bytearray.
+        head = self._head
+        chunk: Any = bytearray(data) if head is None else _array_of(data, head, head.config.order)
         for codec in self._filters:
             chunk = codec.encode(chunk)
         if ensure_ndarray_like(chunk).dtype == object:
@@ -238,13 +276,20 @@ class V2Steps:
             chunk = self._compressor.decode(chunk)
         for codec in reversed(self._filters):
             chunk = codec.decode(chunk)
+        if self._head is None:
+            return ensure_bytes(chunk)
         chunk = ensure_ndarray_like(chunk)
-        dtype = self._spec.dtype.to_native_dtype()
+        dtype = self._head.dtype.to_native_dtype()
+        if dtype.kind == "O" != chunk.dtype.kind:
+            raise RuntimeError("cannot read object array without object codec")
         try:
             chunk = chunk.view(dtype)
         except TypeError:
             chunk = np.array(chunk).astype(dtype)
-        return chunk.reshape(-1, order="A").view("B")
+        chunk = chunk.reshape(-1, order="A")
+        if _text.is_text(self._head.dtype):
+            return _text.bytes_of(chunk, self._head)
+        return chunk.view("B")
 
 
 # -- data --------------------------------------------------------------------------------------------------------------
@@ -252,32 +297,39 @@ class V2Steps:
 
 def _check_elements(codec: Any, spec: ArraySpec) -> None:
     dtype = spec.dtype.to_native_dtype()
-    if dtype.hasobject or dtype.kind == "T":
-        raise UnsupportedError(_name(codec), f"elements of {dtype} have no fixed size")
+    if (dtype.hasobject or dtype.kind == "T") and not _text.is_text(spec.dtype):
+        raise UnsupportedError(name_of(codec), f"elements of {dtype} have no fixed size")
 
 
-def _array_of(data: Any, spec: ArraySpec) -> Any:
-    return np.frombuffer(data, dtype=spec.dtype.to_native_dtype()).reshape(spec.shape)
+def _array_of(data: Any, spec: ArraySpec, order: Any = "C") -> Any:
+    if _text.is_text(spec.dtype):
+        elements = _text.array_of(data, spec)
+    else:
+        elements = np.frombuffer(data, dtype=spec.dtype.to_native_dtype())
+    return elements.reshape(spec.shape, order=order)
 
 
-def _bytes_of(value: Any) -> Any:
-    return np.ascontiguousarray(value.as_numpy_array()).view("B")
+def _bytes_of(array: Any) -> Any:
+    return np.ascontiguousarray(array).view("B")
 
 
-def _image_of(value: NDBuffer, spec: ArraySpec) -> Any:
+def _image_of(value: Any, spec: ArraySpec) -> Any:
     """The elements of `value` in C order; zarr selects from and assigns with what a codec gives, so NumPy's rules hold."""
-    array = value.as_numpy_array()
-    shape = tuple(spec.shape)
+    if isinstance(value, NDBuffer):
+        value = value.as_numpy_array()
+    elif not isinstance(value, np.ndarray):
+        raise TypeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
+    array, shape = value, tuple(spec.shape)
     if array.shape != shape:
         if array.ndim < len(shape):
             raise IndexError(f"a codec decoded a chunk of shape {shape} to shape {array.shape}")
-        if array.ndim > len(shape) or any(a < b for a, b in zip(array.shape, shape, strict=True)):
+        fits = array.ndim == len(shape) and all(
+            a >= b or a == 1 for a, b in zip(array.shape, shape, strict=True)
+        )
+        if not fits:
             raise ValueError(f"a codec decoded a chunk of shape {shape} to shape {array.shape}")
-        array = array[tuple(map(slice, shape))]
+        array = np.broadcast_to(array[tuple(map(slice, shape))], shape)
+    if _text.is_text(spec.dtype):
+        return _text.bytes_of(array, spec)
     array = np.ascontiguousarray(array, dtype=spec.dtype.to_native_dtype())
     return array.reshape(-1).view("B")
-
-
-def _name(codec: Any) -> str:
-    kind = type(codec)
-    return f"codec {kind.__module__}.{kind.__qualname__}"
