@@ -574,13 +574,13 @@ TYPES: dict[str, Any] = {
 
 @pytest.mark.parametrize("shards", [None, (12, 10)], ids=["plain", "sharded"])
 @pytest.mark.parametrize("after", [None, ZstdCodec(), Crc32cCodec()], ids=str)
-@pytest.mark.parametrize("kind", ["array", "bytes"])
+@pytest.mark.parametrize("kind", ["array", "turned", "bytes"])
 @pytest.mark.parametrize("direction", ["decode", "encode"])
 @pytest.mark.parametrize("name", TYPES)
 def test_what_a_codec_gives_is_taken_or_refused_as_by_zarr(
     oracle, name, direction, kind, after, shards
 ) -> None:
-    same = own.Plus if kind == "array" else own.Invert
+    same = own.Invert if kind == "bytes" else own.Plus
 
     class Odd(same):  # type: ignore[misc, valid-type]
         def _encode_sync(self, data: Any, spec: Any) -> Any:
@@ -591,7 +591,7 @@ def test_what_a_codec_gives_is_taken_or_refused_as_by_zarr(
 
     def attempt() -> Any:
         steps = [] if after is None else [after]
-        chain = {"filters": Odd(), "compressors": steps}
+        chain = {"filters": [TURN, Odd()] if kind == "turned" else Odd(), "compressors": steps}
         if kind == "bytes":
             chain = {"compressors": [Odd(), *steps]}
         array = create({}, shards=shards, **chain)

@@ -65,12 +65,16 @@ def check_serializer(codec: Any) -> None:
 
 
 def join(
-    arrays: Sequence[Given], steps: Iterable[Given], native: Native, taker: Taker
+    arrays: Sequence[Given],
+    steps: Iterable[Given],
+    native: Native,
+    stored_by: Taker,
+    read_by: Taker,
 ) -> list[tuple[Any, ...]]:
     """Steps for the engine: what `native` can express of `steps`, and runs of Python codecs between them.
 
-    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec. `taker` gets what
-    the last step makes.
+    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec. `stored_by` gets
+    what the last step encodes, `read_by` what the first one decodes.
     """
     made: list[tuple[Any, ...]] = []
     head = arrays[0][1] if arrays else None
@@ -82,13 +86,11 @@ def join(
             run.append((codec, spec))
             continue
         if run:
-            made.append(
-                ("python", PythonSteps(run, head, to_codec, to_codec if made else to_shard))
-            )
+            made.append(("python", PythonSteps(run, head, to_codec, to_codec if made else read_by)))
             run, head = [], None
         made.append(step)
     if run:
-        made.append(("python", PythonSteps(run, head, taker, to_codec if made else to_shard)))
+        made.append(("python", PythonSteps(run, head, stored_by, to_codec if made else read_by)))
     return made
 
 
@@ -139,7 +141,7 @@ def inner_places(chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
 
 # -- who gets what a codec makes ---------------------------------------------------------------------------------------
 
-# Each gives the bytes of what it is given, or raises as zarr's own does for what is no buffer.
+# Each gives the bytes of what it is given, or the array, or raises as zarr's own does for what is no buffer.
 
 
 def to_store(value: Any) -> Any:
@@ -157,6 +159,22 @@ def to_shard(value: Any) -> Any:
 def to_codec(value: Any) -> Any:
     """A compressor or a checksum."""
     return _bytes_of(value.as_numpy_array())
+
+
+def to_selection(value: Any) -> Any:
+    """The selection of an array's elements, which takes NumPy's arrays too."""
+    if isinstance(value, NDBuffer):
+        return value.as_numpy_array()
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
+    return value
+
+
+def to_transposition(value: Any) -> Any:
+    """The codec that transposes, which asks whatever it is given to do that."""
+    if not hasattr(value, "transpose"):
+        raise AttributeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
+    return to_selection(value)
 
 
 # -- steps -------------------------------------------------------------------------------------------------------------
@@ -210,7 +228,8 @@ class PythonSteps:
             value = decode(value, spec, caller)
             if value is None:
                 return None
-        return self._decoded_to(value) if self._head is None else _image_of(value, self._head)
+        value = self._decoded_to(value)
+        return value if self._head is None else _image_of(value, self._head)
 
 
 class V2Steps:
@@ -313,13 +332,9 @@ def _bytes_of(array: Any) -> Any:
     return np.ascontiguousarray(array).view("B")
 
 
-def _image_of(value: Any, spec: ArraySpec) -> Any:
-    """The elements of `value` in C order; zarr selects from and assigns with what a codec gives, so NumPy's rules hold."""
-    if isinstance(value, NDBuffer):
-        value = value.as_numpy_array()
-    elif not isinstance(value, np.ndarray):
-        raise TypeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
-    array, shape = value, tuple(spec.shape)
+def _image_of(array: Any, spec: ArraySpec) -> Any:
+    """The elements of `array` in C order; zarr selects from and assigns with what a codec gives, so NumPy's rules hold."""
+    shape = tuple(spec.shape)
     if array.shape != shape:
         if array.ndim < len(shape):
             raise IndexError(f"a codec decoded a chunk of shape {shape} to shape {array.shape}")
