@@ -71,7 +71,7 @@ _SETTINGS = {
 }
 
 
-_PCODEC = 'every configuration but `delta_spec="none"`'
+_PCODEC = 'every configuration but the deprecated `delta_spec="none"`'
 
 
 def _listed(names: Any, prefix: str = "") -> str:
@@ -321,22 +321,6 @@ CODECS_2 = (
                 needs="pcodec",
             ),
         ),
-    ),
-    Row(
-        '`pcodec` with `delta_spec="none"`',
-        EITHER,
-        "a deprecated setting, of which numcodecs warns",
-        (
-            Sample(
-                {
-                    "zarr_format": 2,
-                    "filters": None,
-                    "compressors": {"id": "pcodec", "delta_spec": "none"},
-                },
-                needs="pcodec",
-            ),
-        ),
-        PYTHON,
     ),
     Row(
         "`vlen-utf8`, `vlen-bytes`",

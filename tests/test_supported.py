@@ -36,7 +36,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The codec"),
     pytest.mark.filterwarnings("ignore:Combining"),
     pytest.mark.filterwarnings("ignore:Numcodecs codecs"),
-    pytest.mark.filterwarnings("ignore:delta_spec"),
 ]
 
 ZARR = Version(zarr.__version__)

@@ -79,9 +79,9 @@ def evolve(codecs: Iterable[Codec], spec: ArraySpec) -> tuple[Codec, ...]:
 
 
 def chain_of(
-    codecs: Iterable[Codec], spec: ArraySpec, taker: Any = _python_steps.to_store
+    codecs: Iterable[Codec], spec: ArraySpec, stored_by: Any = _python_steps.to_store
 ) -> ChainSpec:
-    """The specification of `codecs` for chunks of `spec`, which `taker` of ``_python_steps.py`` gets.
+    """The specification of `codecs` for chunks of `spec`; `stored_by` of ``_python_steps.py`` gets what they make.
 
     Raises
     ------
@@ -103,16 +103,18 @@ def chain_of(
         native = None
     if native is not None:
         inner, endian, filters = native
-        return ChainSpec(
-            (orders, inner, [*filters, *_python_steps.join([], after, _step, taker)]), endian
-        )
+        filters += _python_steps.join([], after, _step, stored_by, _python_steps.to_shard)
+        return ChainSpec((orders, inner, filters), endian)
     if not arrays and not steps:
         _check_alone(serializer, spec)
     leading = _python_steps.leading(arrays, _order)
     python = list(zip((*arrays[leading:], serializer), specs[leading:], strict=False))
     orders = [_order(codec) for codec in arrays[:leading]]
     image = (_text_types.image_of(specs[leading]) or "bytes",)
-    return ChainSpec((orders, image, _python_steps.join(python, after, _step, taker)), None)
+    read_by = _python_steps.to_transposition if leading else _python_steps.to_selection
+    return ChainSpec(
+        (orders, image, _python_steps.join(python, after, _step, stored_by, read_by)), None
+    )
 
 
 def _check_alone(codec: Any, spec: ArraySpec) -> None:

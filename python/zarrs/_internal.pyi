@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, final
 
 from zarrs._python_calls import Inbox
+from zarrs._python_steps import PythonSteps
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 __all__ = [
+    "Answer",
     "Caller",
     "Engine",
     "LocalStore",
@@ -26,6 +28,13 @@ __all__ = [
 ]
 
 @final
+class Answer:
+    """Where a thread waits for what an event loop makes of its wish."""
+
+    def finish(self, value: Any) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+
+@final
 class Caller:
     """What Python codecs may ask of the call that they work for."""
 
@@ -33,7 +42,7 @@ class Caller:
     def inbox(self) -> Inbox: ...
     @property
     def context(self) -> contextvars.Context: ...
-    def stopped(self) -> bool: ...
+    def wanted(self) -> list[tuple[PythonSteps, bool, Any, Answer]]: ...
 
 @final
 class Engine:

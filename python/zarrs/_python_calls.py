@@ -7,45 +7,41 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
-import contextvars
-import inspect
+import functools
 import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 from zarr.abc import codec as zarr_codecs
 from zarr.codecs import BytesCodec, TransposeCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from zarr.core.array_spec import ArraySpec
 
-    from zarrs._internal import Caller
+    from zarrs._internal import Answer, Caller
 
 # zarr's own that never wait for anything: before 3.2 they only have coroutines, which end at the first step.
 _STRAIGHT = frozenset({BytesCodec, TransposeCodec})
 # Whether zarr itself knows synchronous methods; before, the name is a user's own affair.
 _SYNC = hasattr(zarr_codecs, "SupportsSyncCodec")
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-# Seconds between two looks at whether anybody still wants what an event loop was asked for.
-_LOOK = 0.05
 
 
 class Call:
     """One direction of one codec: `method`, and whether it is a coroutine that needs an event loop."""
 
-    __slots__ = ("_method", "waits")
+    __slots__ = ("method", "waits")
 
     def __init__(self, method: Callable[..., Any], waits: bool) -> None:
-        self._method = method
+        self.method = method
         self.waits = waits
 
-    def __call__(self, value: Any, spec: ArraySpec, caller: Caller) -> Any:
+    def there(self, value: Any, spec: ArraySpec) -> Awaitable[Any]:
+        """What is to be awaited on an event loop, beside codecs that need one."""
         if self.waits:
-            return caller.inbox.wait(self._method(value, spec), caller)
-        return self._method(value, spec)
+            return self.method(value, spec)  # type: ignore[no-any-return]
+        return asyncio.to_thread(self.method, value, spec)
 
 
 def call_of(codec: Any, direction: str) -> Call:
@@ -88,102 +84,63 @@ def _drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Inbox:
-    """What the threads of one call want from its event loop, which wakes once for all that came since.
+    """How the threads of one call have coroutines run on its event loop, which wakes once for all that were wanted since.
 
-    ``asyncio.run_coroutine_threadsafe`` wakes it for each, and makes two futures and a task for each.
+    ``asyncio.run_coroutine_threadsafe`` wakes it for each, makes two futures and a task for each, and a thread that waits
+    for it takes the GIL for each.
     """
 
-    __slots__ = ("_asked", "_loop", "_wanted")
+    __slots__ = ("_loop", "_tasks")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._wanted: collections.deque[_Wish] = collections.deque()
-        self._asked = False
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def wait(self, coroutine: Coroutine[Any, Any, Any], caller: Caller) -> Any:
-        """What `coroutine` gives on the event loop that made the call, which waits for the batch meanwhile.
+    def call(self, caller: Caller) -> None:
+        """Has the loop look at what `caller`'s threads want. RuntimeError if it is closed."""
+        self._loop.call_soon_threadsafe(self._serve, caller)
 
-        Raises
-        ------
-        RuntimeError
-            If the loop is closed, the call was cancelled or the interpreter exits first.
-        """
-        wish = _Wish(coroutine)
-        self._wanted.append(wish)
-        # Set before the loop looks and cleared before it empties the box: a wish is never left without a call.
-        if not self._asked:
-            self._asked = True
-            self._call(self._answer)
-        while not wish.ended.acquire(timeout=_LOOK):
-            if self._loop.is_closed():
-                coroutine.close()
-                raise RuntimeError("the event loop was closed while a codec ran on it")
-            if caller.stopped():
-                self._call(wish.give_up)
-                raise RuntimeError("the call was given up while a codec ran")
-        if wish.error is not None:
+    def cancel(self, _: Caller) -> None:
+        """Cancels what runs for a call that was given up. RuntimeError if the loop is closed."""
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def is_closed(self, _: Caller) -> bool:
+        """Whether the loop is closed."""
+        return self._loop.is_closed()
+
+    def _serve(self, caller: Caller) -> None:
+        wanted = collections.deque(caller.wanted())
+        while wanted:
+            steps, encodes, data, answer = wanted.popleft()
+            context = caller.context.copy()
+            coroutine = (steps.encode_there if encodes else steps.decode_there)(data)
             try:
-                raise wish.error
-            finally:
-                # Its traceback holds this frame.
-                del wish
-        return wish.result
+                task = asyncio.Task(coroutine, loop=self._loop, context=context, **_EAGER)
+            except BaseException as error:
+                # One that ends the loop, too.
+                answer.fail(error)
+                for *_, other in wanted:
+                    other.fail(RuntimeError("the event loop ended while a codec ran"))
+                raise
+            # Many coroutines of codecs never wait; each turn of the loop lets go of the GIL.
+            if task.done():
+                _answer(answer, task)
+            else:
+                self._tasks.add(task)
+                task.add_done_callback(functools.partial(self._done, answer))
 
-    def _call(self, what: Callable[[], None]) -> None:
-        # On a closed loop it raises; whoever waits finds that out.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(what)
+    def _done(self, answer: Answer, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        _answer(answer, task)
 
-    def _answer(self) -> None:
-        self._asked = False
-        while self._wanted:
-            self._wanted.popleft().start(self._loop)
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
 
-class _Wish:
-    """A coroutine to be run, and what became of it."""
-
-    __slots__ = ("_context", "_coroutine", "_task", "ended", "error", "result")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._coroutine = coroutine
-        self._context = contextvars.copy_context()
-        self._task: asyncio.Task[Any] | None = None
-        self.ended = threading.Lock()
-        self.ended.acquire()
-        self.error: BaseException | None = None
-        self.result: Any = None
-
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """On the event loop's thread."""
-        if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CLOSED:
-            # Closed already, by whoever gave up.
-            return
-        try:
-            task = asyncio.Task(self._coroutine, loop=loop, context=self._context, **_EAGER)
-        except BaseException as error:
-            # One that ends the loop, too.
-            self.error = error
-            self.ended.release()
-            raise
-        # Many coroutines of codecs never wait; each turn of the loop lets go of the GIL.
-        if task.done():
-            self._end(task)
-        else:
-            self._task = task
-            task.add_done_callback(self._end)
-
-    def give_up(self) -> None:
-        """On the event loop's thread."""
-        if self._task is None:
-            self._coroutine.close()
-        else:
-            self._task.cancel()
-
-    def _end(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self.error = asyncio.CancelledError()
-        else:
-            self.error = task.exception()
-            self.result = None if self.error is not None else task.result()
-        self.ended.release()
+def _answer(answer: Answer, task: asyncio.Task[Any]) -> None:
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if error is None:
+        answer.finish(task.result())
+    else:
+        answer.fail(error)

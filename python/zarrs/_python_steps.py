@@ -65,12 +65,16 @@ def check_serializer(codec: Any) -> None:
 
 
 def join(
-    arrays: Sequence[Given], steps: Iterable[Given], native: Native, taker: Taker
+    arrays: Sequence[Given],
+    steps: Iterable[Given],
+    native: Native,
+    stored_by: Taker,
+    read_by: Taker,
 ) -> list[tuple[Any, ...]]:
     """Steps for the engine: what `native` can express of `steps`, and runs of Python codecs between them.
 
-    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec. `taker` gets what
-    the last step makes.
+    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec. `stored_by` gets
+    what the last step encodes, `read_by` what the first one decodes.
     """
     made: list[tuple[Any, ...]] = []
     head = arrays[0][1] if arrays else None
@@ -82,13 +86,11 @@ def join(
             run.append((codec, spec))
             continue
         if run:
-            made.append(
-                ("python", PythonSteps(run, head, to_codec, to_codec if made else to_shard))
-            )
+            made.append(("python", PythonSteps(run, head, to_codec, to_codec if made else read_by)))
             run, head = [], None
         made.append(step)
     if run:
-        made.append(("python", PythonSteps(run, head, taker, to_codec if made else to_shard)))
+        made.append(("python", PythonSteps(run, head, stored_by, to_codec if made else read_by)))
     return made
 
 
@@ -139,7 +141,7 @@ def inner_places(chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
 
 # -- who gets what a codec makes ---------------------------------------------------------------------------------------
 
-# Each gives the bytes of what it is given, or raises as zarr's own does for what is no buffer.
+# Each gives the bytes of what it is given, or the array, or raises as zarr's own does for what is no buffer.
 
 
 def to_store(value: Any) -> Any:
@@ -159,16 +161,42 @@ def to_codec(value: Any) -> Any:
     return _bytes_of(value.as_numpy_array())
 
 
+def to_selection(value: Any) -> Any:
+    """The selection of an array's elements, which takes NumPy's arrays too."""
+    if isinstance(value, NDBuffer):
+        return value.as_numpy_array()
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
+    return value
+
+
+def to_transposition(value: Any) -> Any:
+    """The codec that transposes, which asks whatever it is given to do that."""
+    if not hasattr(value, "transpose"):
+        raise AttributeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
+    return to_selection(value)
+
+
 # -- steps -------------------------------------------------------------------------------------------------------------
 
 
 class PythonSteps:
     """Neighbouring codecs of format 3 as one step between bytes and bytes.
 
-    The engine sees `waits` (whether a codec needs the caller's event loop), `encode` and `decode`.
+    The engine calls `encode` and `decode` on its own threads, or has `encode_there` and `decode_there` awaited on the event
+    loop of the call where a codec needs one; it sees that by `encodes_there` and `decodes_there`.
     """
 
-    __slots__ = ("_calls", "_decoded_to", "_encoded_to", "_head", "_prototype", "codecs", "waits")
+    __slots__ = (
+        "_calls",
+        "_decoded_to",
+        "_encoded_to",
+        "_head",
+        "_prototype",
+        "codecs",
+        "decodes_there",
+        "encodes_there",
+    )
 
     def __init__(
         self, run: Sequence[Given], head: ArraySpec | None, encoded_to: Taker, decoded_to: Taker
@@ -183,34 +211,62 @@ class PythonSteps:
         self._calls = [
             (call_of(codec, "encode"), call_of(codec, "decode"), spec) for codec, spec in run
         ]
-        self.waits = any(encode.waits or decode.waits for encode, decode, _ in self._calls)
+        self.encodes_there = any(encode.waits for encode, _, _ in self._calls)
+        self.decodes_there = any(decode.waits for _, decode, _ in self._calls)
 
     def encode(self, data: Any, caller: Caller) -> Any:
         """The encoded form of `data`, as something with a buffer; None where a codec drops the chunk."""
-        return caller.context.copy().run(self._encode, data, caller)
+        return caller.context.copy().run(self._encode, data)
 
     def decode(self, data: Any, caller: Caller) -> Any:
         """The decoded form of `data`, as something with a buffer; None where a codec makes nothing of it."""
-        return caller.context.copy().run(self._decode, data, caller)
+        return caller.context.copy().run(self._decode, data)
 
-    def _encode(self, data: Any, caller: Caller) -> Any:
-        if self._head is None:
-            value: Any = self._prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
-        else:
-            value = self._prototype.nd_buffer.from_ndarray_like(_array_of(data, self._head))
+    def _encode(self, data: Any) -> Any:
+        value = self._to_encode(data)
         for encode, _, spec in self._calls:
-            value = encode(value, spec, caller)
+            value = encode.method(value, spec)
             if value is None:
                 return None
         return self._encoded_to(value)
 
-    def _decode(self, data: Any, caller: Caller) -> Any:
-        value: Any = self._prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
+    def _decode(self, data: Any) -> Any:
+        value = self._to_decode(data)
         for _, decode, spec in reversed(self._calls):
-            value = decode(value, spec, caller)
+            value = decode.method(value, spec)
             if value is None:
                 return None
-        return self._decoded_to(value) if self._head is None else _image_of(value, self._head)
+        return self._decoded(value)
+
+    async def encode_there(self, data: Any) -> Any:
+        """As `encode`, on the event loop of the call."""
+        value = self._to_encode(data)
+        for encode, _, spec in self._calls:
+            value = await encode.there(value, spec)
+            if value is None:
+                return None
+        return self._encoded_to(value)
+
+    async def decode_there(self, data: Any) -> Any:
+        """As `decode`, on the event loop of the call."""
+        value = self._to_decode(data)
+        for _, decode, spec in reversed(self._calls):
+            value = await decode.there(value, spec)
+            if value is None:
+                return None
+        return self._decoded(value)
+
+    def _to_encode(self, data: Any) -> Any:
+        if self._head is None:
+            return self._to_decode(data)
+        return self._prototype.nd_buffer.from_ndarray_like(_array_of(data, self._head))
+
+    def _to_decode(self, data: Any) -> Any:
+        return self._prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
+
+    def _decoded(self, value: Any) -> Any:
+        value = self._decoded_to(value)
+        return value if self._head is None else _image_of(value, self._head)
 
 
 class V2Steps:
@@ -221,7 +277,8 @@ class V2Steps:
 
     __slots__ = ("_compressor", "_filters", "_head", "_native_outside", "_spec")
 
-    waits = False
+    encodes_there = False
+    decodes_there = False
 
     def __init__(
         self,
@@ -313,13 +370,9 @@ def _bytes_of(array: Any) -> Any:
     return np.ascontiguousarray(array).view("B")
 
 
-def _image_of(value: Any, spec: ArraySpec) -> Any:
-    """The elements of `value` in C order; zarr selects from and assigns with what a codec gives, so NumPy's rules hold."""
-    if isinstance(value, NDBuffer):
-        value = value.as_numpy_array()
-    elif not isinstance(value, np.ndarray):
-        raise TypeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
-    array, shape = value, tuple(spec.shape)
+def _image_of(array: Any, spec: ArraySpec) -> Any:
+    """The elements of `array` in C order; zarr selects from and assigns with what a codec gives, so NumPy's rules hold."""
+    shape = tuple(spec.shape)
     if array.shape != shape:
         if array.ndim < len(shape):
             raise IndexError(f"a codec decoded a chunk of shape {shape} to shape {array.shape}")

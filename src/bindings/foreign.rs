@@ -3,42 +3,43 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use crate::bindings::owned::{OwnedBytes, with_bytes};
+use crate::bindings::wishes::{Given, Wishes};
 use crate::bindings::work::Completion;
 use crate::codec::bytes_to_bytes::{BytesToBytes, Foreign, copy_exactly};
-use crate::concurrency;
 use crate::error::{Error, Kind, Result};
 use crate::memory::Place;
 
 /// Python codecs between bytes and bytes.
 #[derive(Debug)]
 pub struct ForeignStep {
-    steps: Py<PyAny>,
-    kind: Foreign,
+    steps: Arc<Py<PyAny>>,
+    encodes_there: bool,
+    decodes_there: bool,
 }
 
 /// What Python codecs may ask of the call that they work for.
 #[pyclass(frozen, module = "zarrs._internal")]
 pub struct Caller {
-    /// Where coroutines for it are left (`_python_calls.Inbox`); None where no codec has any.
+    /// How its event loop is called (`_python_calls.Inbox`); None where no codec has coroutines.
     #[pyo3(get)]
     inbox: Option<Py<PyAny>>,
     /// The context of the call, to be copied.
     #[pyo3(get)]
     context: Py<PyAny>,
-    given_up: AtomicBool,
+    wishes: Arc<Wishes>,
 }
 
 #[pymethods]
 impl Caller {
-    /// Whether nobody wants the result any more.
-    fn stopped(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed) || concurrency::is_shut_down()
+    /// What its threads want from the event loop by now.
+    fn wanted<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.wishes.take(py))
     }
 }
 
@@ -52,12 +53,17 @@ impl Caller {
         };
         let inbox = waits.then(inbox).transpose()?;
         let context = py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "copy_context"))?;
-        Py::new(py, Self { inbox, context: context.unbind(), given_up: AtomicBool::new(false) })
+        Py::new(py, Self { inbox, context: context.unbind(), wishes: Arc::default() })
+    }
+
+    /// What the call wants from its event loop.
+    pub fn wishes(&self) -> &Arc<Wishes> {
+        &self.wishes
     }
 
     /// Makes codecs that wait give up.
     pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.wishes.give_up();
     }
 }
 
@@ -82,33 +88,104 @@ impl Drop for Scope {
     }
 }
 
+/// What was said when the call was given up.
+const GIVEN_UP: &str = "the call was given up, or its event loop closed, while a codec ran";
+const SHUTTING_DOWN: &str = "cannot run a Python codec: the interpreter is shutting down";
+
 impl ForeignStep {
-    /// The step for `steps`, an object with `encode`, `decode` and `waits`.
+    /// The step for `steps`, an object with `encode`, `decode`, `encodes_there` and `decodes_there`.
     pub fn new(steps: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let waits = steps.getattr(intern!(steps.py(), "waits"))?.is_truthy()?;
-        Ok(Self { steps: steps.clone().unbind(), kind: if waits { Foreign::Waits } else { Foreign::Calls } })
+        let py = steps.py();
+        Ok(Self {
+            encodes_there: steps.getattr(intern!(py, "encodes_there"))?.is_truthy()?,
+            decodes_there: steps.getattr(intern!(py, "decodes_there"))?.is_truthy()?,
+            steps: Arc::new(steps.clone().unbind()),
+        })
     }
 
-    /// Calls `method` with a copy of `input` and hands what it gives to `take`; `None` for Python's.
+    /// Encodes or decodes a copy of `input` and hands what comes of it to `take`; `None` for Python's.
     ///
     /// The copy is what makes it safe that a codec keeps what it was given.
-    fn call<R>(&self, method: &str, input: &[u8], take: impl FnOnce(Option<&[u8]>) -> Result<R>) -> Result<R> {
+    fn call<R>(&self, encodes: bool, input: &[u8], take: impl FnOnce(Option<&[u8]>) -> Result<R>) -> Result<R> {
         let mut copy = Vec::new();
         copy.try_reserve_exact(input.len())
             .map_err(|_| Error::new(Kind::Memory, format!("cannot allocate {} bytes", input.len())))?;
         copy.extend_from_slice(input);
         let completion = WORKS_FOR.with_borrow(Clone::clone);
+        let completion = completion.expect("invariant: units with Python codecs run in a scope");
+        if if encodes { self.encodes_there } else { self.decodes_there } {
+            self.wait(&completion, encodes, copy, take)
+        } else {
+            self.run(&completion, encodes, copy, take)
+        }
+    }
+
+    /// On this thread.
+    fn run<R>(
+        &self,
+        completion: &Completion,
+        encodes: bool,
+        input: Vec<u8>,
+        take: impl FnOnce(Option<&[u8]>) -> Result<R>,
+    ) -> Result<R> {
         let called = Python::try_attach(|py| {
             let call = || -> PyResult<Bound<'_, PyAny>> {
-                let caller = completion.as_deref().and_then(|completion| completion.caller(py));
-                let caller = caller.expect("invariant: units with Python codecs run in a scope with a caller");
-                let input = Py::new(py, OwnedBytes::new(copy))?;
-                self.steps.bind(py).call_method1(method, (input, caller))
+                let caller = completion.caller(py).expect("invariant: a completion with Python codecs has a caller");
+                let method = if encodes { intern!(py, "encode") } else { intern!(py, "decode") };
+                self.steps.bind(py).call_method1(method, (Py::new(py, OwnedBytes::new(input))?, caller))
             };
             let given = call().map_err(raised)?;
             if given.is_none() { take(None) } else { with_bytes(&given, |bytes| take(Some(bytes))).map_err(raised)? }
         });
-        called.unwrap_or_else(|| Err(Error::runtime("cannot run a Python codec: the interpreter is shutting down")))
+        called.unwrap_or_else(|| Err(Error::runtime(SHUTTING_DOWN)))
+    }
+
+    /// On the event loop of the call.
+    fn wait<R>(
+        &self,
+        completion: &Completion,
+        encodes: bool,
+        input: Vec<u8>,
+        take: impl FnOnce(Option<&[u8]>) -> Result<R>,
+    ) -> Result<R> {
+        let wishes = completion.wishes().expect("invariant: a completion with Python codecs has wishes");
+        let of_inbox = |method: &str| {
+            Python::try_attach(|py| {
+                let caller = completion.caller(py)?;
+                let inbox = caller.get().inbox.as_ref()?.clone_ref(py);
+                // On a closed loop nothing is called; whoever waits finds that out.
+                inbox.call_method1(py, method, (caller,)).and_then(|found| found.is_truthy(py)).ok()
+            })
+            .flatten()
+        };
+        let given = wishes.wait(
+            &self.steps,
+            encodes,
+            input,
+            || {
+                of_inbox("call");
+            },
+            || of_inbox("is_closed").unwrap_or(true),
+        );
+        match given {
+            Given::Bytes(bytes) => take(Some(&bytes)),
+            Given::Nothing => take(None),
+            Given::Raised(error) => Err(raised(error)),
+            Given::Abandoned => {
+                of_inbox("cancel");
+                Err(Error::runtime(GIVEN_UP))
+            }
+            Given::Object(object) => {
+                let mut object = Some(object);
+                let taken = Python::try_attach(|py| {
+                    let object = object.take().expect("invariant: taken once").into_bound(py);
+                    with_bytes(&object, |bytes| take(Some(bytes))).map_err(raised)?
+                });
+                // The interpreter is gone.
+                std::mem::forget(object);
+                taken.unwrap_or_else(|| Err(Error::runtime(SHUTTING_DOWN)))
+            }
+        }
     }
 }
 
@@ -145,16 +222,16 @@ fn nothing() -> Error {
 
 impl BytesToBytes for ForeignStep {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        self.call("encode", input, |bytes| append(bytes.ok_or_else(nothing)?, out))
+        self.call(true, input, |bytes| append(bytes.ok_or_else(nothing)?, out))
     }
 
     fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
-        self.call("decode", input, |bytes| copy_exactly(bytes.ok_or_else(nothing)?, place))
+        self.call(false, input, |bytes| copy_exactly(bytes.ok_or_else(nothing)?, place))
     }
 
     /// Without a limit: all bytes are there when there is anything to count.
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, _limit: usize) -> Result<()> {
-        self.call("decode", input, |bytes| append(bytes.ok_or_else(nothing)?, out))
+        self.call(false, input, |bytes| append(bytes.ok_or_else(nothing)?, out))
     }
 
     /// Nobody knows.
@@ -163,7 +240,7 @@ impl BytesToBytes for ForeignStep {
     }
 
     fn foreign(&self) -> Option<Foreign> {
-        Some(self.kind)
+        Some(if self.encodes_there || self.decodes_there { Foreign::Waits } else { Foreign::Calls })
     }
 }
 

@@ -15,6 +15,7 @@ mod session;
 mod store;
 mod strings;
 mod text;
+mod wishes;
 mod work;
 
 use pyo3::prelude::*;
@@ -31,6 +32,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<remote::RemoteRead>()?;
     module.add_class::<remote::RemoteWrite>()?;
     module.add_class::<foreign::Caller>()?;
+    module.add_class::<wishes::PyAnswer>()?;
     module.add_function(wrap_pyfunction!(call::read, module)?)?;
     module.add_function(wrap_pyfunction!(call::write, module)?)?;
     module.add_function(wrap_pyfunction!(call::shutdown, module)?)?;

@@ -8,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::bindings::foreign::{Caller, Scope};
+use crate::bindings::wishes::Wishes;
 use crate::concurrency::{Outcome, Work};
 use crate::error::Error;
 use crate::pipeline::read::{Read, ShardRead};
@@ -92,7 +93,7 @@ impl Work for Task {
     }
 
     fn run(&self, units: Range<usize>) -> Result<(), (usize, Error)> {
-        let _scope = self.completion.calls_python.then(|| Scope::enter(&self.completion));
+        let _scope = self.completion.wishes.is_some().then(|| Scope::enter(&self.completion));
         match &self.batch {
             Batch::Read(read) => read.chunks(units),
             Batch::ReadShards(read, shards) => {
@@ -116,7 +117,8 @@ impl Work for Task {
 #[derive(Default)]
 pub struct Completion {
     state: Mutex<State>,
-    calls_python: bool,
+    /// What Python codecs want from the event loop, where there are any.
+    wishes: Option<Arc<Wishes>>,
 }
 
 #[derive(Default)]
@@ -140,7 +142,13 @@ impl fmt::Debug for Completion {
 impl Completion {
     /// A completion that holds `held` until the end; with a `caller` where Python codecs are called for it.
     pub fn new(held: Vec<Py<PyAny>>, caller: Option<Py<Caller>>) -> Self {
-        Self { calls_python: caller.is_some(), state: Mutex::new(State { held, caller, ..State::default() }) }
+        let wishes = caller.as_ref().map(|caller| Arc::clone(caller.get().wishes()));
+        Self { wishes, state: Mutex::new(State { held, caller, ..State::default() }) }
+    }
+
+    /// What Python codecs want from the event loop of the call.
+    pub fn wishes(&self) -> Option<&Wishes> {
+        self.wishes.as_deref()
     }
 
     /// Whose call it is, for Python codecs, as long as the batch has not ended.

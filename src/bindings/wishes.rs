@@ -1,0 +1,163 @@
+//! What the threads of one call want from its event loop: coroutines of codecs. The loop wakes once for all that were wanted
+//! since, and a thread waits for its answer without the GIL. Which codecs: `python/zarrs/_python_steps.py`; how the loop runs
+//! them: `python/zarrs/_python_calls.py`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+
+use crate::bindings::owned::{OwnedBytes, with_bytes};
+use crate::concurrency;
+
+/// Bytes of an answer that the loop's thread copies; more are copied by the thread that wants them.
+const COPIED: usize = 128 << 10;
+/// How long a thread waits before it looks whether anybody still wants its answer.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The wishes of one call that its event loop has not taken yet.
+#[derive(Default)]
+pub struct Wishes {
+    wanted: Mutex<Vec<Wish>>,
+    /// Whether the loop was called and has not looked yet.
+    called: AtomicBool,
+    given_up: AtomicBool,
+}
+
+/// What becomes of `input` when `steps` encode or decode it.
+struct Wish {
+    steps: Arc<Py<PyAny>>,
+    encodes: bool,
+    input: Vec<u8>,
+    answer: Arc<Answer>,
+}
+
+/// What the loop gave.
+pub enum Given {
+    /// Bytes, copied already.
+    Bytes(Vec<u8>),
+    /// An object with many bytes.
+    Object(Py<PyAny>),
+    /// Python's None.
+    Nothing,
+    /// An exception.
+    Raised(PyErr),
+    /// Nothing, and nobody wants it any more.
+    Abandoned,
+}
+
+/// Where a thread waits for what the loop gives.
+#[derive(Default)]
+struct Answer {
+    given: Mutex<Option<Given>>,
+    there: Condvar,
+}
+
+impl Answer {
+    fn lock(&self) -> MutexGuard<'_, Option<Given>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer, as the loop gives it.
+#[pyclass(frozen, module = "zarrs._internal", name = "Answer")]
+pub struct PyAnswer(Arc<Answer>);
+
+impl PyAnswer {
+    fn give(&self, given: Given) {
+        *self.0.lock() = Some(given);
+        self.0.there.notify_one();
+    }
+}
+
+#[pymethods]
+impl PyAnswer {
+    /// Gives `value`, which has a buffer or is None.
+    fn finish(&self, value: Bound<'_, PyAny>) {
+        if value.is_none() {
+            return self.give(Given::Nothing);
+        }
+        let copied = with_bytes(&value, |bytes| {
+            let mut copy = Vec::new();
+            let fits = bytes.len() <= COPIED && copy.try_reserve_exact(bytes.len()).is_ok();
+            fits.then(|| {
+                copy.extend_from_slice(bytes);
+                copy
+            })
+        });
+        self.give(match copied {
+            Ok(Some(bytes)) => Given::Bytes(bytes),
+            Ok(None) => Given::Object(value.unbind()),
+            Err(error) => Given::Raised(error),
+        });
+    }
+
+    /// Gives an exception.
+    fn fail(&self, error: Bound<'_, PyAny>) {
+        self.give(Given::Raised(PyErr::from_value(error)));
+    }
+}
+
+/// One wish as Python takes it: the steps, whether they encode, what they are given, and where the answer goes.
+type Taken = (Py<PyAny>, bool, OwnedBytes, PyAnswer);
+
+impl Wishes {
+    fn lock(&self) -> MutexGuard<'_, Vec<Wish>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the loop has run `steps` over `input`. `call` calls the loop, `closed` says whether that is closed; both
+    /// attach to Python.
+    pub fn wait(
+        &self,
+        steps: &Arc<Py<PyAny>>,
+        encodes: bool,
+        input: Vec<u8>,
+        call: impl FnOnce(),
+        closed: impl Fn() -> bool,
+    ) -> Given {
+        let answer = Arc::new(Answer::default());
+        self.lock().push(Wish { steps: Arc::clone(steps), encodes, input, answer: Arc::clone(&answer) });
+        // Set before the loop looks and cleared before it takes the wishes: none is left without a call.
+        if !self.called.swap(true, Ordering::AcqRel) {
+            call();
+        }
+        let mut given = answer.lock();
+        loop {
+            if let Some(given) = given.take() {
+                return given;
+            }
+            let (guard, waited) = answer.there.wait_timeout(given, LOOK).unwrap_or_else(PoisonError::into_inner);
+            given = guard;
+            if given.is_none() && waited.timed_out() {
+                drop(given);
+                if self.stopped() || closed() {
+                    self.lock().retain(|wish| !Arc::ptr_eq(&wish.answer, &answer));
+                    return Given::Abandoned;
+                }
+                given = answer.lock();
+            }
+        }
+    }
+
+    /// Makes those who wait give up.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody wants the result of the call any more.
+    pub fn stopped(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed) || concurrency::is_shut_down()
+    }
+
+    /// What is wanted by now, on the loop's thread.
+    pub fn take(&self, py: Python<'_>) -> Vec<Taken> {
+        self.called.store(false, Ordering::Release);
+        let wanted = std::mem::take(&mut *self.lock());
+        wanted
+            .into_iter()
+            .map(|wish| (wish.steps.clone_ref(py), wish.encodes, OwnedBytes::new(wish.input), PyAnswer(wish.answer)))
+            .collect()
+    }
+}
