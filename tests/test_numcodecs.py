@@ -333,6 +333,20 @@ def test_a_chunk_that_would_fill_the_memory_is_refused(name: str) -> None:
     assert growth < 64 << 20
 
 
+def test_a_bz2_block_that_is_damaged_and_too_long_is_damaged(oracle: Oracle) -> None:
+    store = MemoryStore()
+    options: dict[str, Any] = {"shape": (300,), "chunks": (300,), "dtype": "u1", "zarr_format": 2}
+    zarr.create_array(store, compressors=numcodecs.BZ2(), **options)
+    data = bytearray(bz2.compress(bytes(1 << 23), 9))
+    # In the checksum of its only block.
+    data[10] ^= 1
+    store._store_dict["0"] = cpu.Buffer.from_bytes(bytes(data))
+    with oracle():
+        expected = outcome(zarr.open_array(store, mode="r"))
+    assert expected[1] == "OSError"
+    assert outcome(zarr.open_array(store, mode="r")) == expected
+
+
 # -- what is known and what is not --------------------------------------------------------------------
 
 BYTE = np.dtype("uint8")
