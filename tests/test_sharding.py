@@ -359,3 +359,26 @@ def test_a_shard_of_a_thousand_subchunks(store: Store, oracle: Oracle) -> None:
     array[3:60:2, 1:120] = values[3:60:2, 1:120] = 9
     with oracle():
         np.testing.assert_array_equal(zarr.open_array(store, mode="r")[...], values)
+
+
+TINY = ShardingCodec(chunk_shape=(1,), codecs=[BytesCodec(), GzipCodec()])
+
+
+@pytest.mark.skipif(not SHARDS_WITHIN_CODECS, reason="zarr's own pipeline encodes no such shard")
+@pytest.mark.parametrize(
+    "serializer",
+    [TINY, ShardingCodec(chunk_shape=(100,), codecs=[TINY])],
+    ids=["shard", "nested"],
+)
+def test_subchunks_far_longer_than_their_elements_are_read_through_a_compressor(
+    store: Store, oracle: Oracle, serializer: ShardingCodec
+) -> None:
+    """Twenty bytes of gzip for each element."""
+    values = np.random.default_rng(0).integers(1, 200, 10_000, "u1")
+    options: dict[str, Any] = {"serializer": serializer, "compressors": ZstdCodec()}
+    array = zarr.create_array(store, shape=10_000, chunks=10_000, dtype="u1", **options)
+    array[:] = values
+    np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)
+    if serializer is TINY:
+        with oracle():
+            np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)

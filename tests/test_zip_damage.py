@@ -172,3 +172,14 @@ def test_an_archive_that_is_cut_off_does_not_open(tmp_path, method) -> None:
     os.truncate(path, path.stat().st_size - 30)
     with pytest.raises(zipfile.BadZipFile):
         zarr.open_array(ZipStore(path), mode="r")
+
+
+def test_long_text_in_a_deflated_entry_is_read(tmp_path) -> None:
+    path = tmp_path / "a.zip"
+    text = "a" * 300_000_000
+    with ZipStore(path, mode="w", compression=zipfile.ZIP_DEFLATED) as store:
+        zarr.create_array(store, shape=(1,), chunks=(1,), dtype="string", compressors=None)[:] = (
+            text
+        )
+    with opened(path) as array:
+        assert array[:].tolist() == [text]

@@ -48,8 +48,8 @@ impl Read {
             }
             Serializer::Bytes | Serializer::Vlen(_) => 0,
         };
-        let text = engine.text.is_some();
-        let sizes = layouts.iter().map(|layout| Size::new(layout.len, index(layout)).or_text(text)).collect();
+        let unknown = engine.text.is_some() || engine.chain.foreign().is_some();
+        let sizes = layouts.iter().map(|layout| Size::new(layout.len, index(layout)).or_any(unknown)).collect();
         let fill = swapped(&engine.fill, out.element());
         let missing = batch.groups.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self { engine, batch, store, out, fill, validate, layouts, sizes, missing, kept: Kept::default() })

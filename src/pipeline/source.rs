@@ -70,11 +70,11 @@ impl Size {
         Self { hint: len + len / 64 + 1024, most }
     }
 
-    /// The same, if `text` with room for elements of variable length, whose chunk says nothing of their size.
+    /// The same, if `unknown` without a limit: a chunk says nothing of how long its text is, or what others' codecs make
+    /// of it. The archive says how long an entry is, and is believed as far as its bytes can make that.
     #[must_use]
-    pub fn or_text(self, text: bool) -> Self {
-        let most = self.hint.saturating_mul(64).saturating_add(1 << 28);
-        Self { most: if text { self.most.max(most) } else { self.most }, ..self }
+    pub fn or_any(self, unknown: bool) -> Self {
+        Self { most: if unknown { usize::MAX } else { self.most }, ..self }
     }
 }
 

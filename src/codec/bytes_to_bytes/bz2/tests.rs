@@ -74,3 +74,12 @@ fn test_a_bomb_stops_at_the_limit() {
     assert!(out.capacity() < 1 << 20, "{}", out.capacity());
     assert_eq!(letter(&onto(&codec(), &bomb, 0)), 'v');
 }
+
+#[test]
+fn test_a_damaged_block_is_damage_however_long_it_is() {
+    // One block, whose checksum follows the ten bytes of both headers.
+    let mut input = encoded(&Bz2::new(9), &vec![0; 8 << 20]);
+    assert_eq!(letter(&into(&codec(), &input, 1000)), 'v');
+    input[10] ^= 1;
+    assert_eq!(letter(&into(&codec(), &input, 1000)), 'i');
+}
