@@ -140,8 +140,11 @@ def work(kind: str, layout: str, store: Any) -> Iterator[tuple[str, float]]:
 def measure(kind: str, engine: str, layout: str) -> dict[str, float]:
     """One round of one engine."""
     zarr.config.set({"codec_pipeline.path": ENGINES[engine], "codec_pipeline.strict": True})
-    with tempfile.TemporaryDirectory() as root:
-        return dict(work(kind, layout, STORES[kind](Path(root) / "store")))
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "store"
+        # Not every store makes its own.
+        root.mkdir()
+        return dict(work(kind, layout, STORES[kind](root)))
 
 
 class Peer:
@@ -183,6 +186,7 @@ def main() -> None:
     peer = Peer(options.peer) if options.peer else None
     rows = []
     for kind, layout in itertools.product(options.kinds or STORES, LAYOUTS):
+        print(f"{kind}, {layout} …", file=sys.stderr, flush=True)
         best: dict[tuple[str, str], float] = {}
         for _ in range(options.rounds):
             found = {engine: measure(kind, engine, layout) for engine in ENGINES}

@@ -241,6 +241,7 @@ def test_an_override_of_get_is_honoured(tmp_path, layout, oracle) -> None:
         ("wrapper", "native memory"),
         ("wrapper of wrapper", "native files"),
         ("obstore, local", "called from threads"),
+        ("obstore, local", "reads are native files"),
         ("obstore, memory", "called from threads"),
         ("fsspec, local", "called from threads"),
         ("fsspec, memory", "called from threads"),
@@ -251,6 +252,53 @@ def test_an_override_of_get_is_honoured(tmp_path, layout, oracle) -> None:
 def test_explain_names_the_way_that_a_store_is_reached(tmp_path, kind, way) -> None:
     array = zarr.create_array(STORES[kind](tmp_path), shape=(8,), chunks=(4,), dtype="int32")
     assert way in zarrs.explain(array).store
+
+
+def local_objects(path: Path) -> ObjectStore[Any]:
+    return ObjectStore(obstore.store.LocalStore(str(path), mkdir=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b_c-1.zarr", "with space", "50%", "a#1", "[x]", ".hidden", "größe"]
+)
+def test_arrays_of_any_name_in_local_objects_are_read_back(tmp_path, name, layout, oracle) -> None:
+    store = local_objects(tmp_path / "objects")
+    with oracle():
+        array = zarr.create_array(store, name=name or None, shape=SHAPE, dtype="int32", **layout)
+        array[:] = DATA
+    check_reads(zarr.open_array(store, path=name), DATA)
+    native = "native" in zarrs.explain(zarr.open_array(store, path=name)).store
+    assert native == (name in ("", "a/b_c-1.zarr"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "a directory", "a loop"])
+def test_what_cannot_be_read_as_a_file_is_left_to_obstore(tmp_path, damage, oracle) -> None:
+    store = local_objects(tmp_path / "objects")
+    array = zarr.create_array(store, shape=SHAPE, dtype="int32", chunks=(16, 10))
+    array[:] = DATA
+    chunk = tmp_path / "objects" / "c" / "1" / "0"
+    stored = chunk.read_bytes()
+    chunk.unlink()
+    if damage == "truncated":
+        chunk.write_bytes(stored[:-3])
+    elif damage == "a directory":
+        chunk.mkdir()
+    else:
+        chunk.symlink_to(chunk)
+
+    def outcome() -> Any:
+        try:
+            return zarr.open_array(store)[:]
+        except Exception as error:
+            return type(error)
+
+    with oracle():
+        theirs = outcome()
+    ours = outcome()
+    if isinstance(theirs, type):
+        assert ours is theirs
+    else:
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @contextmanager

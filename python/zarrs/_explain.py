@@ -83,13 +83,13 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     store = async_array.store_path.store
-    path = _store_path(store, spec.prototype)
+    path = _store_path(store, spec.prototype, async_array.store_path.path)
     if reasons:
         steps = tuple((type(codec).__name__, "zarr-python") for codec in pipeline)
     return Explanation(not reasons, name, path, steps, tuple(reasons))
 
 
-def _store_path(store: Store, prototype: BufferPrototype) -> str:
+def _store_path(store: Store, prototype: BufferPrototype, path: str) -> str:
     near = _near.near(store, prototype) is not None
     how = "called from threads" if near else "awaited in Python"
     awaited = f"{how} ({type(store).__module__}.{type(store).__qualname__})"
@@ -100,7 +100,8 @@ def _store_path(store: Store, prototype: BufferPrototype) -> str:
         return "native zip" if refusal is None else f"{awaited}: {refusal}"
     handle = NativeStores().handle(store, _config.current())
     if handle is None:
-        return awaited
+        borrowed = NativeStores().borrowed(store, f"{path}/c".lstrip("/"), _config.current())
+        return awaited if borrowed is None else f"{awaited}, but reads are native files"
     return "native memory" if isinstance(handle, dict | tuple) else "native files"
 
 

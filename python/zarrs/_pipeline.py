@@ -195,6 +195,9 @@ class ZarrsCodecPipeline(CodecPipeline):
             engine = self._engines.get(spec)
             store = getter.store
             handle = self._stores.handle(store, configuration)
+            borrowed = None
+            if handle is None:
+                handle = borrowed = self._stores.borrowed(store, getter.path, configuration)
             array = _plain_array(out)
             if handle is not None and not store._is_open:
                 await store._ensure_open()
@@ -226,17 +229,28 @@ class ZarrsCodecPipeline(CodecPipeline):
                     options,
                 )
 
-            target = array
-            result = None
-            if type(array) in _PLAIN:
-                try:
-                    result = call(array)
-                except _data_types.Unlike:
-                    result = None
-            if result is None:
+            def start() -> tuple[Any, Any]:
+                if type(array) in _PLAIN:
+                    try:
+                        return array, call(array)
+                    except _data_types.Unlike:
+                        pass
                 # NumPy assigns: another data type, an array that overlaps itself, a subclass with its own way.
                 target = np.empty(array.shape, dtype=engine.dtype)
-                result = call(target)
+                return target, call(target)
+
+            if borrowed is not None:
+                try:
+                    target, result = start()
+                    if type(result) is not tuple:
+                        result = await _ended(result)
+                except UnsupportedError:
+                    raise
+                except Exception:
+                    # Whatever it was, the store has its own words for it.
+                    handle = None
+            if borrowed is None or handle is None:
+                target, result = start()
         except UnsupportedError as reason:
             if configuration.strict:
                 raise

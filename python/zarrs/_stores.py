@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import zarr.storage
-from zarr.storage import LocalStore, MemoryStore, WrapperStore, ZipStore
+from zarr.storage import LocalStore, MemoryStore, ObjectStore, WrapperStore, ZipStore
 
 from zarrs import _zip
 
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
 
 # Since zarr 3.2.
 _ManagedMemoryStore = getattr(zarr.storage, "ManagedMemoryStore", None)
+
+
+# Keys that obstore takes for names of files as they are; others it changes, to what is its own affair.
+_SAME_NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
+
+
+def _obstore_root(inner: Any) -> str | None:
+    """Where obstore's own `LocalStore` keeps its objects."""
+    kind = type(inner)
+    if os.name != "posix" or (kind.__module__, kind.__name__) != ("obstore.store", "LocalStore"):
+        return None
+    return None if inner.prefix is None else str(inner.prefix)
 
 
 def unwrapped(store: Store) -> Store:
@@ -46,10 +60,11 @@ class asked_for:
 class NativeStores:
     """Native handles of the stores that one pipeline meets, made at first use."""
 
-    __slots__ = ("_local",)
+    __slots__ = ("_borrowed", "_local")
 
     def __init__(self) -> None:
         self._local: tuple[Any, Configuration, _internal.LocalStore] | None = None
+        self._borrowed: tuple[Any, Configuration, _internal.LocalStore | None] | None = None
 
     def handle(self, store: Store, configuration: Configuration) -> Any:
         """What the engine takes for `store`: a directory, an archive, the dictionary of a memory store, or one with a key prefix.
@@ -68,6 +83,30 @@ class NativeStores:
         if kind is _ManagedMemoryStore:
             return (store._store_dict, store.path)  # type: ignore[attr-defined]
         return None
+
+    def borrowed(self, store: Any, path: str, configuration: Configuration) -> Any:
+        """A directory that another library's store keeps its objects in, to be read from; None if there is none.
+
+        What cannot be read there is the library's to explain: the read is repeated through the store. `path` is the key of
+        any chunk of the array.
+        """
+        store = unwrapped(store)
+        if type(store) is not ObjectStore or _SAME_NAME.fullmatch(path) is None:
+            return None
+        inner = store.store
+        known = self._borrowed
+        if known is not None and known[0] is inner and known[1] is configuration:
+            return known[2]
+        handle = None
+        root = _obstore_root(inner)
+        if root is not None:
+            from zarrs import _internal
+
+            handle = _internal.LocalStore(
+                root, configuration.direct_io, configuration.file_handle_cache_size
+            )
+        self._borrowed = (inner, configuration, handle)
+        return handle
 
     def _directory(self, store: Any, configuration: Configuration) -> _internal.LocalStore:
         # `LocalStore.move` changes the root of a store that is in use.
