@@ -232,9 +232,11 @@ class ZarrsCodecPipeline(CodecPipeline):
             def start() -> tuple[Any, Any]:
                 if type(array) in _PLAIN:
                     try:
-                        return array, call(array)
+                        result = call(array)
                     except _data_types.Unlike:
-                        pass
+                        result = None
+                    if result is not None:
+                        return array, result
                 # NumPy assigns: another data type, an array that overlaps itself, a subclass with its own way.
                 target = np.empty(array.shape, dtype=engine.dtype)
                 return target, call(target)
