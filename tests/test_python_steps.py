@@ -376,7 +376,7 @@ def test_an_encoded_form_many_times_as_long_is_read() -> None:
 def test_an_encoded_form_a_million_times_as_long_is_read(oracle, outer, shards) -> None:
     codecs = [own.Longer({"zeros": 100_000_000}), outer]
     store = MemoryStore()
-    array = create(store, shape=64, chunks=64, dtype="f8", shards=shards, compressors=codecs)
+    array = create(store, shape=(64,), chunks=(64,), dtype="f8", shards=shards, compressors=codecs)
     values = np.arange(64.0)
     array[:] = values
     np.testing.assert_array_equal(zarr.open_array(store, mode="r")[:], values)
