@@ -98,9 +98,10 @@ def _store_path(store: Store, prototype: BufferPrototype, path: str) -> str:
         # Without a handle, which would open the archive.
         refusal = _zip.refusal(plain)
         return "native zip" if refusal is None else f"{awaited}: {refusal}"
-    handle = NativeStores().handle(store, _config.current())
+    stores, configuration = NativeStores(), _config.current()
+    handle = stores.handle(store, configuration)
     if handle is None:
-        borrowed = NativeStores().borrowed(store, f"{path}/c".lstrip("/"), _config.current())
+        borrowed = stores.borrowed(store, f"{path}/c".lstrip("/"), configuration)
         return awaited if borrowed is None else f"{awaited}, but reads are native files"
     return "native memory" if isinstance(handle, dict | tuple) else "native files"
 

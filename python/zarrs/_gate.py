@@ -84,7 +84,8 @@ class Gate:
         """
         if _asking.get():
             return await request()
-        await self.enter(limit)
+        if not self.try_enter(limit):
+            await self.enter(limit)
         token = _asking.set(True)
         try:
             return await request()

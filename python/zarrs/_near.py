@@ -25,7 +25,7 @@ from zarr.storage import (
     ObjectStore,
 )
 
-from zarrs._stores import asked_for, unwrapped
+from zarrs._stores import asked_for, is_obstore, unwrapped
 from zarrs._waiting import ended
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ def near(store: Any, prototype: BufferPrototype) -> Any:
     store = unwrapped(store)
     kind = type(store)
     if kind is ObjectStore:
-        inner = type(store.store)
-        if inner.__module__ == "obstore.store" and inner.__name__ in ("LocalStore", "MemoryStore"):
+        if is_obstore(store.store, "LocalStore", "MemoryStore"):
             return _Obstore(store)
     elif kind is FsspecStore:
         wrapper = type(store.fs)

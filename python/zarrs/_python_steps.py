@@ -20,7 +20,7 @@ from zarr.core.buffer import Buffer, NDBuffer
 
 from zarrs import _text
 from zarrs._describing import name_of
-from zarrs._python_calls import call_of
+from zarrs._python_calls import Call, call_of
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -188,9 +188,10 @@ class PythonSteps:
     """
 
     __slots__ = (
-        "_calls",
         "_decoded_to",
+        "_decoding",
         "_encoded_to",
+        "_encoding",
         "_head",
         "_prototype",
         "codecs",
@@ -208,11 +209,10 @@ class PythonSteps:
         self._encoded_to = encoded_to
         self._decoded_to = decoded_to
         self._prototype = run[0][1].prototype
-        self._calls = [
-            (call_of(codec, "encode"), call_of(codec, "decode"), spec) for codec, spec in run
-        ]
-        self.encodes_there = any(encode.waits for encode, _, _ in self._calls)
-        self.decodes_there = any(decode.waits for _, decode, _ in self._calls)
+        self._encoding = [(call_of(codec, "encode"), spec) for codec, spec in run]
+        self._decoding = [(call_of(codec, "decode"), spec) for codec, spec in reversed(run)]
+        self.encodes_there = any(call.waits for call, _ in self._encoding)
+        self.decodes_there = any(call.waits for call, _ in self._decoding)
 
     def encode(self, data: Any, caller: Caller) -> Any:
         """The encoded form of `data`, as something with a buffer; None where a codec drops the chunk."""
@@ -223,38 +223,18 @@ class PythonSteps:
         return caller.context.copy().run(self._decode, data)
 
     def _encode(self, data: Any) -> Any:
-        value = self._to_encode(data)
-        for encode, _, spec in self._calls:
-            value = encode.method(value, spec)
-            if value is None:
-                return None
-        return self._encoded_to(value)
+        return self._encoded(_through(self._encoding, self._to_encode(data)))
 
     def _decode(self, data: Any) -> Any:
-        value = self._to_decode(data)
-        for _, decode, spec in reversed(self._calls):
-            value = decode.method(value, spec)
-            if value is None:
-                return None
-        return self._decoded(value)
+        return self._decoded(_through(self._decoding, self._to_decode(data)))
 
     async def encode_there(self, data: Any) -> Any:
         """As `encode`, on the event loop of the call."""
-        value = self._to_encode(data)
-        for encode, _, spec in self._calls:
-            value = await encode.there(value, spec)
-            if value is None:
-                return None
-        return self._encoded_to(value)
+        return self._encoded(await _through_there(self._encoding, self._to_encode(data)))
 
     async def decode_there(self, data: Any) -> Any:
         """As `decode`, on the event loop of the call."""
-        value = self._to_decode(data)
-        for _, decode, spec in reversed(self._calls):
-            value = await decode.there(value, spec)
-            if value is None:
-                return None
-        return self._decoded(value)
+        return self._decoded(await _through_there(self._decoding, self._to_decode(data)))
 
     def _to_encode(self, data: Any) -> Any:
         if self._head is None:
@@ -264,9 +244,32 @@ class PythonSteps:
     def _to_decode(self, data: Any) -> Any:
         return self._prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
 
+    def _encoded(self, value: Any) -> Any:
+        return None if value is None else self._encoded_to(value)
+
     def _decoded(self, value: Any) -> Any:
+        if value is None:
+            return None
         value = self._decoded_to(value)
         return value if self._head is None else _image_of(value, self._head)
+
+
+def _through(calls: Iterable[tuple[Call, ArraySpec]], value: Any) -> Any:
+    """What `calls` one after the other make of `value`; None as soon as one gives that."""
+    for call, spec in calls:
+        value = call.method(value, spec)
+        if value is None:
+            return None
+    return value
+
+
+async def _through_there(calls: Iterable[tuple[Call, ArraySpec]], value: Any) -> Any:
+    """As `_through`, on an event loop."""
+    for call, spec in calls:
+        value = await call.there(value, spec)
+        if value is None:
+            return None
+    return value
 
 
 class V2Steps:

@@ -13,6 +13,8 @@ from zarr.storage import LocalStore, MemoryStore, ObjectStore, WrapperStore, Zip
 from zarrs import _zip
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zarr.abc.store import Store
 
     from zarrs import _internal
@@ -26,12 +28,10 @@ _ManagedMemoryStore = getattr(zarr.storage, "ManagedMemoryStore", None)
 _SAME_NAME = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
 
 
-def _obstore_root(inner: Any) -> str | None:
-    """Where obstore's own `LocalStore` keeps its objects."""
+def is_obstore(inner: Any, *names: str) -> bool:
+    """Whether `inner` is of exactly one of these classes of obstore's."""
     kind = type(inner)
-    if os.name != "posix" or (kind.__module__, kind.__name__) != ("obstore.store", "LocalStore"):
-        return None
-    return None if inner.prefix is None else str(inner.prefix)
+    return kind.__module__ == "obstore.store" and kind.__name__ in names
 
 
 def unwrapped(store: Store) -> Store:
@@ -60,11 +60,10 @@ class asked_for:
 class NativeStores:
     """Native handles of the stores that one pipeline meets, made at first use."""
 
-    __slots__ = ("_borrowed", "_local")
+    __slots__ = ("_local",)
 
     def __init__(self) -> None:
         self._local: tuple[Any, Configuration, _internal.LocalStore] | None = None
-        self._borrowed: tuple[Any, Configuration, _internal.LocalStore | None] | None = None
 
     def handle(self, store: Store, configuration: Configuration) -> Any:
         """What the engine takes for `store`: a directory, an archive, the dictionary of a memory store, or one with a key prefix.
@@ -74,7 +73,8 @@ class NativeStores:
         store = unwrapped(store)
         kind = type(store)
         if kind is LocalStore:
-            return self._directory(store, configuration)
+            # `LocalStore.move` changes the root of a store that is in use.
+            return self._directory(store.root, configuration)  # type: ignore[attr-defined]
         if kind is ZipStore:
             return _zip.archive(store)  # type: ignore[arg-type]
         if kind is MemoryStore:
@@ -91,34 +91,27 @@ class NativeStores:
         any chunk of the array.
         """
         store = unwrapped(store)
-        if type(store) is not ObjectStore or _SAME_NAME.fullmatch(path) is None:
+        if type(store) is not ObjectStore or not is_obstore(store.store, "LocalStore"):
             return None
-        inner = store.store
-        known = self._borrowed
-        if known is not None and known[0] is inner and known[1] is configuration:
-            return known[2]
-        handle = None
-        root = _obstore_root(inner)
-        if root is not None:
-            from zarrs import _internal
+        root = store.store.prefix
+        if os.name != "posix" or root is None or _SAME_NAME.fullmatch(path) is None:
+            return None
+        return self._directory(root, configuration)
 
-            handle = _internal.LocalStore(
-                root, configuration.direct_io, configuration.file_handle_cache_size
-            )
-        self._borrowed = (inner, configuration, handle)
-        return handle
-
-    def _directory(self, store: Any, configuration: Configuration) -> _internal.LocalStore:
-        # `LocalStore.move` changes the root of a store that is in use.
+    def _directory(self, root: Path, configuration: Configuration) -> _internal.LocalStore:
         known = self._local
-        if known is not None and known[0] is store.root and known[1] is configuration:
+        if (
+            known is not None
+            and (known[0] is root or known[0] == root)
+            and known[1] is configuration
+        ):
             return known[2]
         from zarrs import _internal
 
         handle = _internal.LocalStore(
-            str(store.root), configuration.direct_io, configuration.file_handle_cache_size
+            str(root), configuration.direct_io, configuration.file_handle_cache_size
         )
-        self._local = (store.root, configuration, handle)
+        self._local = (root, configuration, handle)
         return handle
 
 
