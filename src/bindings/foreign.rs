@@ -113,11 +113,8 @@ impl ForeignStep {
         copy.extend_from_slice(input);
         let completion = WORKS_FOR.with_borrow(Clone::clone);
         let completion = completion.expect("invariant: units with Python codecs run in a scope");
-        if if encodes { self.encodes_there } else { self.decodes_there } {
-            self.wait(&completion, encodes, copy, take)
-        } else {
-            self.run(&completion, encodes, copy, take)
-        }
+        let there = if encodes { self.encodes_there } else { self.decodes_there };
+        if there { self.ask(&completion, encodes, copy).hand(take) } else { self.run(&completion, encodes, copy, take) }
     }
 
     /// On this thread.
@@ -141,13 +138,7 @@ impl ForeignStep {
     }
 
     /// On the event loop of the call.
-    fn wait<R>(
-        &self,
-        completion: &Completion,
-        encodes: bool,
-        input: Vec<u8>,
-        take: impl FnOnce(Option<&[u8]>) -> Result<R>,
-    ) -> Result<R> {
+    fn ask(&self, completion: &Completion, encodes: bool, input: Vec<u8>) -> Given {
         let wishes = completion.wishes().expect("invariant: a completion with Python codecs has wishes");
         let of_inbox = |method: &str| {
             Python::try_attach(|py| {
@@ -167,15 +158,22 @@ impl ForeignStep {
             },
             || of_inbox("is_closed").unwrap_or(true),
         );
-        match given {
-            Given::Bytes(bytes) => take(Some(&bytes)),
-            Given::Nothing => take(None),
-            Given::Raised(error) => Err(raised(error)),
-            Given::Abandoned => {
-                of_inbox("cancel");
-                Err(Error::runtime(GIVEN_UP))
-            }
-            Given::Object(object) => {
+        if matches!(given, Given::Abandoned) {
+            of_inbox("cancel");
+        }
+        given
+    }
+}
+
+impl Given {
+    /// Hands it to `take`, on the thread that wanted it.
+    fn hand<R>(self, take: impl FnOnce(Option<&[u8]>) -> Result<R>) -> Result<R> {
+        match self {
+            Self::Bytes(bytes) => take(Some(&bytes)),
+            Self::Nothing => take(None),
+            Self::Raised(error) => Err(raised(error)),
+            Self::Abandoned => Err(Error::runtime(GIVEN_UP)),
+            Self::Object(object) => {
                 let mut object = Some(object);
                 let taken = Python::try_attach(|py| {
                     let object = object.take().expect("invariant: taken once").into_bound(py);

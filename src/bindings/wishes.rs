@@ -9,6 +9,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use crate::bindings::owned::{OwnedBytes, with_bytes};
+use crate::bindings::session::locked;
 use crate::concurrency;
 
 /// Bytes of an answer that the loop's thread copies; more are copied by the thread that wants them.
@@ -56,7 +57,7 @@ struct Answer {
 
 impl Answer {
     fn lock(&self) -> MutexGuard<'_, Option<Given>> {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.given)
     }
 }
 
@@ -104,7 +105,7 @@ type Taken = (Py<PyAny>, bool, OwnedBytes, PyAnswer);
 
 impl Wishes {
     fn lock(&self) -> MutexGuard<'_, Vec<Wish>> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.wanted)
     }
 
     /// Waits until the loop has run `steps` over `input`. `call` calls the loop, `closed` says whether that is closed; both

@@ -87,7 +87,7 @@ impl Chain {
     /// How long the slowest step takes; images and steps that are not slow are a part of it.
     pub fn pace(&self) -> Pace {
         let inner = match &self.serializer {
-            Serializer::Bytes | Serializer::Vlen(_) => Pace { encode: 3.0, decode: 0.8 },
+            Serializer::Bytes | Serializer::Vlen(_) => Pace::ORDINARY,
             Serializer::Sharding(sharding) => sharding.inner.pace(),
         };
         self.compressors.iter().map(|step| step.pace()).fold(inner, |slowest, step| Pace {

@@ -2,7 +2,7 @@
 //! <https://datatracker.ietf.org/doc/html/rfc1952>
 use libdeflate_sys as sys;
 
-use super::deflate::{crc32, decode_at_once, encode_at_once, inflate};
+use super::deflate::{self, crc32, decode_at_once, encode_at_once, inflate};
 use super::output::fill_beside;
 use super::{BytesToBytes, Pace};
 use crate::error::{Error, Kind, Result};
@@ -123,7 +123,7 @@ impl BytesToBytes for Gzip {
     }
 
     fn pace(&self) -> Pace {
-        Pace { encode: 10.0 * f64::from(if self.level < 0 { 6 } else { self.level }), decode: 2.0 }
+        deflate::pace(self.level)
     }
 }
 

@@ -100,7 +100,7 @@ pub trait BytesToBytes: Send + Sync + Debug {
 
     /// About how long it takes on one thread. Where it takes long, an event loop's own thread is not what does it.
     fn pace(&self) -> Pace {
-        Pace { encode: 3.0, decode: 0.8 }
+        Pace::ORDINARY
     }
 
     /// Encoded length for `decoded` bytes, for codecs whose encoded size is fixed (checksums). `None` for compressors.
@@ -117,6 +117,11 @@ pub struct Pace {
     pub encode: f64,
     /// For decoding.
     pub decode: f64,
+}
+
+impl Pace {
+    /// That of a codec that is not slow, with what moves the bytes.
+    pub const ORDINARY: Self = Self { encode: 3.0, decode: 0.8 };
 }
 
 /// Code of somebody else as a step: it may take any time, so it never runs on the thread of an event loop.

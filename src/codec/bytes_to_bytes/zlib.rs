@@ -3,7 +3,7 @@
 
 use libdeflate_sys as sys;
 
-use super::deflate::{decode_at_once, encode_at_once, inflate};
+use super::deflate::{self, decode_at_once, encode_at_once, inflate};
 use super::output::fill_beside;
 use super::{BytesToBytes, Pace};
 use crate::error::{Error, Kind, Result};
@@ -48,7 +48,7 @@ impl BytesToBytes for Zlib {
     }
 
     fn pace(&self) -> Pace {
-        Pace { encode: 10.0 * f64::from(if self.level < 0 { 6 } else { self.level }), decode: 2.0 }
+        deflate::pace(self.level)
     }
 }
 
