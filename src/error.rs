@@ -43,7 +43,7 @@ pub enum Kind {
     /// A codec gave nothing for a chunk: it is not stored, or counts as missing; never shown to a user.
     Dropped,
     /// An exception that Python code raised; it passes through whole (`bindings/` knows its type).
-    Foreign(Box<dyn std::any::Any + Send + Sync>),
+    Python(Box<dyn std::any::Any + Send + Sync>),
 }
 
 /// What failed: the class, the message with its numbers, and the chunk key where one is known.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use engine::memory::Place;
+use engine::memory::OutBytes;
 use engine::store::zip::{Found, Opened, ZipStore};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
@@ -36,7 +36,7 @@ fn check(bytes: &[u8]) {
         }
         if let Ok(Some(Opened::Stored(object))) = archive.open(name, MOST) {
             let mut part = [0; 8];
-            let _ = object.read_into(object.len().saturating_sub(8), Place::from(&mut part[..]));
+            let _ = object.read_into(object.len().saturating_sub(8), OutBytes::from(&mut part[..]));
             let _ = object.check();
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::codec::array_to_array::transpose::Transpose;
 use engine::codec::array_to_bytes::sharding::{Index, Sharding, WriteOrder};
-use engine::codec::bytes_to_bytes::BytesToBytes;
+use engine::codec::bytes_to_bytes::Step;
 use engine::codec::bytes_to_bytes::crc32c::Crc32c;
 use engine::codec::{Chain, Serializer};
 use engine::selection::Grid;
@@ -14,7 +14,7 @@ use crate::{Target, number, seed};
 const SUBCHUNKS: usize = 8;
 
 fn sharding(checksum: bool) -> (Sharding, Grid) {
-    let checksum: Option<Arc<dyn BytesToBytes>> = checksum.then(|| Arc::new(Crc32c) as _);
+    let checksum: Option<Arc<dyn Step>> = checksum.then(|| Arc::new(Crc32c) as _);
     let sharding = Sharding {
         chunk_shape: vec![2],
         inner: Chain { transpose: Transpose::identity(), serializer: Serializer::Bytes, compressors: Vec::new() },

@@ -10,7 +10,7 @@ use engine::codec::array_to_array::fixed_scale_offset::{Formula, Operand, fixed_
 use engine::codec::array_to_array::packbits::PackBits;
 use engine::codec::array_to_array::scale_offset::scale_offset as scale_offset_of;
 use engine::codec::array_to_bytes::pcodec::{Delta, Pcodec, Settings};
-use engine::codec::bytes_to_bytes::BytesToBytes;
+use engine::codec::bytes_to_bytes::Step;
 use engine::codec::bytes_to_bytes::adler32::Adler32;
 use engine::codec::bytes_to_bytes::blosc::Blosc;
 use engine::codec::bytes_to_bytes::bz2::Bz2;
@@ -26,7 +26,7 @@ use engine::codec::bytes_to_bytes::shuffle::Shuffle;
 use engine::codec::bytes_to_bytes::zlib::Zlib;
 use engine::codec::bytes_to_bytes::zstd::Zstd;
 use engine::error::Result;
-use engine::memory::Place;
+use engine::memory::OutBytes;
 
 use crate::{Target, number, sample, seed};
 
@@ -34,9 +34,9 @@ const GUARD: usize = 64;
 const LENGTHS: [usize; 4] = [0, 64, 400, 5000];
 
 /// All ways of decoding `input` where `length` bytes are expected.
-fn decode(codec: &dyn BytesToBytes, input: &[u8], length: usize) {
+fn decode(codec: &dyn Step, input: &[u8], length: usize) {
     let mut room = vec![0xA5; length + 2 * GUARD];
-    let _ = codec.decode_into(input, Place::from(&mut room[GUARD..GUARD + length]));
+    let _ = codec.decode_into(input, OutBytes::from(&mut room[GUARD..GUARD + length]));
     let guards = room[..GUARD].iter().chain(&room[GUARD + length..]);
     assert!(guards.into_iter().all(|byte| *byte == 0xA5), "written outside the place");
 
@@ -53,14 +53,14 @@ fn decode(codec: &dyn BytesToBytes, input: &[u8], length: usize) {
 
     let (start, end) = (length / 4, length / 2);
     let mut part = vec![0xA5; end - start + 2 * GUARD];
-    let _ = codec.decode_span(input, length, start, Place::from(&mut part[GUARD..GUARD + end - start]));
+    let _ = codec.decode_span(input, length, start, OutBytes::from(&mut part[GUARD..GUARD + end - start]));
     let guards = part[..GUARD].iter().chain(&part[GUARD + end - start..]);
     assert!(guards.into_iter().all(|byte| *byte == 0xA5), "written outside the span");
     let _ = codec.span_parts(input, input.len(), length, start..end);
 }
 
 /// Whole elements of four bytes, once encoded, decode to themselves; but for none at all, which some formats cannot hold.
-fn there_and_back(codec: &dyn BytesToBytes, bytes: &[u8]) {
+fn there_and_back(codec: &dyn Step, bytes: &[u8]) {
     let bytes = &bytes[..bytes.len() / 4 * 4];
     if bytes.is_empty() {
         return;
@@ -70,11 +70,11 @@ fn there_and_back(codec: &dyn BytesToBytes, bytes: &[u8]) {
         return;
     }
     let mut decoded = vec![0; bytes.len()];
-    codec.decode_into(&encoded, Place::from(&mut decoded[..])).expect("sound bytes");
+    codec.decode_into(&encoded, OutBytes::from(&mut decoded[..])).expect("sound bytes");
     assert_eq!(decoded, bytes);
 }
 
-fn of(codec: impl BytesToBytes + 'static, exact: bool) -> Target {
+fn of(codec: impl Step + 'static, exact: bool) -> Target {
     let mut seeds = Vec::new();
     for length in LENGTHS {
         let mut encoded = Vec::new();
@@ -93,12 +93,12 @@ fn of(codec: impl BytesToBytes + 'static, exact: bool) -> Target {
     Target { check: Box::new(check), seeds }
 }
 
-fn exact(codec: impl BytesToBytes + 'static) -> Target {
+fn exact(codec: impl Step + 'static) -> Target {
     of(codec, true)
 }
 
 /// A filter that rounds, or refuses some values.
-fn filter<T: BytesToBytes + 'static>(codec: Result<T>) -> Target {
+fn filter<T: Step + 'static>(codec: Result<T>) -> Target {
     of(codec.expect("a sound configuration"), false)
 }
 

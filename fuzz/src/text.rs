@@ -1,29 +1,29 @@
 //! Elements of variable length. The first two bytes of an input are the number of elements expected.
 
-use engine::codec::array_to_bytes::vlen::Vlen;
-use engine::memory::{REFERENCE, Vouched};
+use engine::codec::array_to_bytes::text::Vlen;
+use engine::memory::{REFERENCE, ValidReferences};
 
 use crate::{Target, number, seed};
 
 fn check(codec: Vlen, stored: &[u8], count: usize) {
-    let mut image = vec![0; count * REFERENCE];
-    if codec.decode(stored, &mut image).is_err() {
+    let mut decoded = vec![0; count * REFERENCE];
+    if codec.decode(stored, &mut decoded).is_err() {
         return;
     }
-    for element in codec.vouched.text(&image).flatten() {
+    for element in codec.vouched.text(&decoded).flatten() {
         assert!(
             stored.as_ptr_range().start <= element.as_ptr() && element.as_ptr_range().end <= stored.as_ptr_range().end
         );
         assert!(!codec.utf8 || std::str::from_utf8(element).is_ok(), "{element:?} is not UTF-8");
     }
     let mut encoded = Vec::new();
-    codec.encode(&image, &mut encoded).expect("lengths that were stored");
+    codec.encode(&decoded, &mut encoded).expect("lengths that were stored");
     assert!(stored.starts_with(&encoded), "{stored:?} comes back as {encoded:?}");
 }
 
 fn vlen(utf8: bool) -> Target {
-    // SAFETY: an image is only used beside the bytes that it was decoded from.
-    let codec = Vlen { utf8, vouched: unsafe { Vouched::new() } };
+    // SAFETY: an decoded is only used beside the bytes that it was decoded from.
+    let codec = Vlen { utf8, vouched: unsafe { ValidReferences::new() } };
     let elements: [&[u8]; 4] = [b"", b"a\0b", "\u{1F600}\u{e9}".as_bytes(), &[b'x'; 300]];
     let mut stored = 4_u32.to_le_bytes().to_vec();
     for element in elements {

@@ -1,4 +1,4 @@
-"""zarr's codec objects as specifications for the engine (their layout: ``src/bindings/engine.rs``).
+"""zarr's codec objects as specifications for the engine (their layout: ``src/bindings/chunk_format.rs``).
 
 A codec counts as known by its exact class: a subclass, or a class registered over a built-in's name, runs as itself.
 """

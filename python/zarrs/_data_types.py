@@ -65,7 +65,7 @@ def stored(dtype: np.dtype[Any], endian: str | None) -> np.dtype[Any]:
     return dtype if endian is None else dtype.newbyteorder("<" if endian == "little" else ">")
 
 
-class Unlike(Exception):
+class IncompatibleDtype(Exception):
     """The two data types differ in more than byte order: NumPy has to convert."""
 
 
@@ -74,7 +74,7 @@ def swap_between(stored: np.dtype[Any], memory: np.dtype[Any]) -> Swap:
 
     Raises
     ------
-    Unlike
+    IncompatibleDtype
         If they differ in anything else.
     """
     if stored is memory:
@@ -83,19 +83,19 @@ def swap_between(stored: np.dtype[Any], memory: np.dtype[Any]) -> Swap:
         # Elements of variable length, which have no bytes of their own in an array.
         if stored.kind == memory.kind:
             return None
-        raise Unlike
+        raise IncompatibleDtype
     if stored.itemsize != memory.itemsize:
-        raise Unlike
+        raise IncompatibleDtype
     fields: list[tuple[int, int, int]] = []
     pairs = list(leaves(stored)), list(leaves(memory))
     if len(pairs[0]) != len(pairs[1]):
-        raise Unlike
+        raise IncompatibleDtype
     for a, b in zip(*pairs, strict=True):
         alike = a.dtype == b.dtype
         if (a.offset, a.repeats) != (b.offset, b.repeats) or not (
             alike or a.dtype == b.dtype.newbyteorder()
         ):
-            raise Unlike
+            raise IncompatibleDtype
         if not alike:
             fields.append((a.offset, a.unit, a.repeats * (a.dtype.itemsize // a.unit)))
     if not fields:

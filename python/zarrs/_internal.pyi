@@ -10,15 +10,15 @@ from zarrs._python_steps import PythonSteps
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 __all__ = [
-    "Answer",
     "Caller",
-    "Engine",
+    "ChunkFormat",
     "LocalStore",
     "Options",
     "OwnedBytes",
     "Pending",
     "RemoteRead",
     "RemoteWrite",
+    "Reply",
     "UnsupportedError",
     "ZipStore",
     "cpus",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 @final
-class Answer:
+class Reply:
     """Where a thread waits for what an event loop makes of its wish."""
 
     def finish(self, value: Any) -> None: ...
@@ -42,10 +42,10 @@ class Caller:
     def inbox(self) -> Inbox: ...
     @property
     def context(self) -> contextvars.Context: ...
-    def wanted(self) -> list[tuple[PythonSteps, bool, Any, Answer]]: ...
+    def wanted(self) -> list[tuple[PythonSteps, bool, Any, Reply]]: ...
 
 @final
-class Engine:
+class ChunkFormat:
     """What all chunks of an array have in common, ready to run."""
 
     def __new__(
@@ -55,7 +55,7 @@ class Engine:
         fill: bytes,
         same: tuple[Any, ...],
         big_endian: bool,
-    ) -> Engine: ...
+    ) -> ChunkFormat: ...
     @property
     def calls_python(self) -> bool: ...
 
@@ -110,7 +110,7 @@ class RemoteRead:
 
     @staticmethod
     def open(
-        engine: Engine,
+        format: ChunkFormat,
         store: Any,
         items: list[Any],
         path_type: type,
@@ -141,7 +141,7 @@ class RemoteWrite:
 
     def __new__(
         cls,
-        engine: Engine,
+        format: ChunkFormat,
         store: Any,
         items: list[Any],
         path_type: type,
@@ -163,7 +163,7 @@ class RemoteWrite:
     def result(self) -> None: ...
 
 def read(
-    engine: Engine,
+    format: ChunkFormat,
     store: tuple[Any, Any],
     items: list[Any],
     path_type: type,
@@ -174,7 +174,7 @@ def read(
     options: Options,
 ) -> tuple[dict[str, str], ...] | Pending | None: ...
 def write(
-    engine: Engine,
+    format: ChunkFormat,
     store: tuple[Any, Any],
     items: list[Any],
     path_type: type,

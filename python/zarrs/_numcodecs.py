@@ -1,4 +1,4 @@
-"""numcodecs' compressors and checksums as steps of the engine (their layout: ``src/bindings/engine.rs``).
+"""numcodecs' compressors and checksums as steps of the engine (their layout: ``src/bindings/chunk_format.rs``).
 
 A codec counts as known by its exact class, with a configuration of plain numbers; whatever else it is left to numcodecs.
 Filters that change a data type are not in here.

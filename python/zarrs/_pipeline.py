@@ -15,8 +15,8 @@ from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.storage._common import StorePath
 
 from zarrs import _config, _data_types, _fallback, _remote, _text
+from zarrs._chunk_format import ChunkFormats
 from zarrs._codecs import evolve, split
-from zarrs._engine import Engines
 from zarrs._stores import NativeStores, tell_refused_direct_io
 from zarrs._waiting import release
 from zarrs.errors import UnsupportedError
@@ -59,7 +59,7 @@ class ZarrsCodecPipeline(CodecPipeline):
         self._forget()
 
     def _forget(self) -> None:
-        self._engines = Engines(self._codecs)
+        self._formats = ChunkFormats(self._codecs)
         self._stores = NativeStores()
         self._own: CodecPipeline | None = None
 
@@ -192,7 +192,7 @@ class ZarrsCodecPipeline(CodecPipeline):
         configuration = _config.current()
         try:
             internal, options = _internals(configuration)
-            engine = self._engines.get(spec)
+            format = self._formats.get(spec)
             store = getter.store
             handle = self._stores.handle(store, configuration)
             borrowed = None
@@ -203,10 +203,10 @@ class ZarrsCodecPipeline(CodecPipeline):
                 await store._ensure_open()
 
             def call(target: np.ndarray[Any, Any]) -> Any:
-                swap = engine.swap_to(target.dtype)
+                swap = format.swap_to(target.dtype)
                 if handle is None:
                     return internal.RemoteRead.open(
-                        engine.engine,
+                        format.format,
                         store,
                         batch,
                         StorePath,
@@ -218,7 +218,7 @@ class ZarrsCodecPipeline(CodecPipeline):
                         *_remote.coalescing(spec),
                     )
                 return internal.read(
-                    engine.engine,
+                    format.format,
                     (store, handle),
                     batch,
                     StorePath,
@@ -233,12 +233,12 @@ class ZarrsCodecPipeline(CodecPipeline):
                 if type(array) in _PLAIN:
                     try:
                         result = call(array)
-                    except _data_types.Unlike:
+                    except _data_types.IncompatibleDtype:
                         result = None
                     if result is not None:
                         return array, result
                 # NumPy assigns: another data type, an array that overlaps itself, a subclass with its own way.
-                target = np.empty(array.shape, dtype=engine.dtype)
+                target = np.empty(array.shape, dtype=format.dtype)
                 return target, call(target)
 
             if borrowed is not None:
@@ -287,7 +287,7 @@ class ZarrsCodecPipeline(CodecPipeline):
         configuration = _config.current()
         try:
             internal, options = _internals(configuration)
-            engine = self._engines.get(spec)
+            format = self._formats.get(spec)
             store = setter.store
             handle = self._stores.handle(store, configuration)
             array = np.asarray(_plain_array(value))
@@ -295,18 +295,18 @@ class ZarrsCodecPipeline(CodecPipeline):
                 await store._ensure_open()
             store._check_writable()
             try:
-                swap = engine.swap_to(array.dtype)
-            except _data_types.Unlike:
-                array = array.astype(engine.dtype)
-                swap = engine.swap_to(array.dtype)
-            if len(batch) == 1 and (array.shape != () or engine.dtype.kind == "O"):
-                _check_single_element(batch[0], array, engine.dtype)
+                swap = format.swap_to(array.dtype)
+            except _data_types.IncompatibleDtype:
+                array = array.astype(format.dtype)
+                swap = format.swap_to(array.dtype)
+            if len(batch) == 1 and (array.shape != () or format.dtype.kind == "O"):
+                _check_single_element(batch[0], array, format.dtype)
 
             def call(value: np.ndarray[Any, Any]) -> Any:
                 common = (batch, StorePath, spec, value, swap, drop_axes, options)
                 if handle is None:
-                    return internal.RemoteWrite(engine.engine, store, *common)
-                return internal.write(engine.engine, (store, handle), *common)
+                    return internal.RemoteWrite(format.format, store, *common)
+                return internal.write(format.format, (store, handle), *common)
 
             try:
                 result = call(array)

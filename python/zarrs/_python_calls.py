@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from zarr.core.array_spec import ArraySpec
 
-    from zarrs._internal import Answer, Caller
+    from zarrs._internal import Caller, Reply
 
 # zarr's own that never wait for anything: before 3.2 they only have coroutines, which end at the first step.
 _STRAIGHT = frozenset({BytesCodec, TransposeCodec})
@@ -37,7 +37,7 @@ class Call:
         self.method = method
         self.waits = waits
 
-    def there(self, value: Any, spec: ArraySpec) -> Awaitable[Any]:
+    def on_loop(self, value: Any, spec: ArraySpec) -> Awaitable[Any]:
         """What is to be awaited on an event loop, beside codecs that need one."""
         if self.waits:
             return self.method(value, spec)  # type: ignore[no-any-return]
@@ -113,7 +113,7 @@ class Inbox:
         while wanted:
             steps, encodes, data, answer = wanted.popleft()
             context = caller.context.copy()
-            coroutine = (steps.encode_there if encodes else steps.decode_there)(data)
+            coroutine = (steps.encode_on_loop if encodes else steps.decode_on_loop)(data)
             try:
                 task = asyncio.Task(coroutine, loop=self._loop, context=context, **_EAGER)
             except BaseException as error:
@@ -129,7 +129,7 @@ class Inbox:
                 self._tasks.add(task)
                 task.add_done_callback(functools.partial(self._done, answer))
 
-    def _done(self, answer: Answer, task: asyncio.Task[Any]) -> None:
+    def _done(self, answer: Reply, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         _answer(answer, task)
 
@@ -138,7 +138,7 @@ class Inbox:
             task.cancel()
 
 
-def _answer(answer: Answer, task: asyncio.Task[Any]) -> None:
+def _answer(answer: Reply, task: asyncio.Task[Any]) -> None:
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
     if error is None:
         answer.finish(task.result())

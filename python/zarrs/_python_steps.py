@@ -1,6 +1,6 @@
 """Codecs that stay Python objects, as steps of a native chain: which calls they get, with what, and where these run.
 
-A run of neighbouring codecs is one step for the engine (``src/bindings/foreign.rs``), which hands it bytes on a thread of its
+A run of neighbouring codecs is one step for the engine (``src/bindings/python_step.rs``), which hands it bytes on a thread of its
 pool. Knows nothing of chunk keys, stores and threads.
 """
 
@@ -183,8 +183,8 @@ def to_transposition(value: Any) -> Any:
 class PythonSteps:
     """Neighbouring codecs of format 3 as one step between bytes and bytes.
 
-    The engine calls `encode` and `decode` on its own threads, or has `encode_there` and `decode_there` awaited on the event
-    loop of the call where a codec needs one; it sees that by `encodes_there` and `decodes_there`.
+    The engine calls `encode` and `decode` on its own threads, or has `encode_on_loop` and `decode_on_loop` awaited on the event
+    loop of the call where a codec needs one; it sees that by `encodes_on_loop` and `decodes_on_loop`.
     """
 
     __slots__ = (
@@ -195,8 +195,8 @@ class PythonSteps:
         "_head",
         "_prototype",
         "codecs",
-        "decodes_there",
-        "encodes_there",
+        "decodes_on_loop",
+        "encodes_on_loop",
     )
 
     def __init__(
@@ -211,8 +211,8 @@ class PythonSteps:
         self._prototype = run[0][1].prototype
         self._encoding = [(call_of(codec, "encode"), spec) for codec, spec in run]
         self._decoding = [(call_of(codec, "decode"), spec) for codec, spec in reversed(run)]
-        self.encodes_there = any(call.waits for call, _ in self._encoding)
-        self.decodes_there = any(call.waits for call, _ in self._decoding)
+        self.encodes_on_loop = any(call.waits for call, _ in self._encoding)
+        self.decodes_on_loop = any(call.waits for call, _ in self._decoding)
 
     def encode(self, data: Any, caller: Caller) -> Any:
         """The encoded form of `data`, as something with a buffer; None where a codec drops the chunk."""
@@ -228,13 +228,13 @@ class PythonSteps:
     def _decode(self, data: Any) -> Any:
         return self._decoded(_through(self._decoding, self._to_decode(data)))
 
-    async def encode_there(self, data: Any) -> Any:
+    async def encode_on_loop(self, data: Any) -> Any:
         """As `encode`, on the event loop of the call."""
-        return self._encoded(await _through_there(self._encoding, self._to_encode(data)))
+        return self._encoded(await _through_on_loop(self._encoding, self._to_encode(data)))
 
-    async def decode_there(self, data: Any) -> Any:
+    async def decode_on_loop(self, data: Any) -> Any:
         """As `decode`, on the event loop of the call."""
-        return self._decoded(await _through_there(self._decoding, self._to_decode(data)))
+        return self._decoded(await _through_on_loop(self._decoding, self._to_decode(data)))
 
     def _to_encode(self, data: Any) -> Any:
         if self._head is None:
@@ -263,10 +263,10 @@ def _through(calls: Iterable[tuple[Call, ArraySpec]], value: Any) -> Any:
     return value
 
 
-async def _through_there(calls: Iterable[tuple[Call, ArraySpec]], value: Any) -> Any:
+async def _through_on_loop(calls: Iterable[tuple[Call, ArraySpec]], value: Any) -> Any:
     """As `_through`, on an event loop."""
     for call, spec in calls:
-        value = await call.there(value, spec)
+        value = await call.on_loop(value, spec)
         if value is None:
             return None
     return value
@@ -280,8 +280,8 @@ class V2Steps:
 
     __slots__ = ("_compressor", "_filters", "_head", "_native_outside", "_spec")
 
-    encodes_there = False
-    decodes_there = False
+    encodes_on_loop = False
+    decodes_on_loop = False
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-//! zarr's batch as plain rows, in one pass under the GIL.
+//! zarr's batch as plain projections, in one pass under the GIL.
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -7,7 +7,7 @@ use pyo3::types::{PyList, PyString, PyTuple};
 
 use crate::bindings::errors::unsupported;
 use crate::bindings::selection::{Direction, Side, pair};
-use crate::pipeline::{Batch, ChunkSpec, Group, Row};
+use crate::pipeline::{Batch, Chunk, ChunkSpec, Projection};
 use crate::selection::Span;
 
 /// What every item of the batch must agree on.
@@ -16,7 +16,7 @@ pub struct Expected<'a, 'py> {
     pub path_type: &'a Bound<'py, PyAny>,
     /// The store of the first item.
     pub store: &'a Bound<'py, PyAny>,
-    /// The `ArraySpec` of the first item, for which the engine was made.
+    /// The `ArraySpec` of the first item, for which the format was made.
     pub spec: &'a Bound<'py, PyAny>,
     /// Shape of `out` or `value`.
     pub shape: &'a [usize],
@@ -35,8 +35,8 @@ pub fn read(items: &Bound<'_, PyList>, expected: &Expected<'_, '_>) -> PyResult<
     let py = items.py();
     let mut batch = Batch::default();
     let count = items.len();
-    batch.rows.reserve(count);
-    batch.groups.reserve(count);
+    batch.projections.reserve(count);
+    batch.chunks.reserve(count);
     batch.axes.reserve(count * expected.shape.len().max(1));
     let mut keys = Keys::with_capacity(count);
     let mut specs: Vec<(*mut pyo3::ffi::PyObject, usize)> = Vec::new();
@@ -86,34 +86,34 @@ pub fn read(items: &Bound<'_, PyList>, expected: &Expected<'_, '_>) -> PyResult<
         let Ok(key) = path.to_str() else {
             return Err(unsupported(py, "key", "it is not valid Unicode"));
         };
-        let group = keys.group_of(key, spec, &mut batch);
-        batch.groups[group].rows.len += 1;
-        group_of_row.push(group);
-        batch.rows.push(Row { axes, complete: complete.is_truthy()? });
+        let chunk = keys.group_of(key, spec, &mut batch);
+        batch.chunks[chunk].projections.len += 1;
+        group_of_row.push(chunk);
+        batch.projections.push(Projection { axes, complete: complete.is_truthy()? });
     }
     order_rows(&mut batch, &group_of_row);
     Ok(batch)
 }
 
-/// Row numbers by group, in batch order within a group.
+/// Projection numbers by chunk, in batch order within a chunk.
 fn order_rows(batch: &mut Batch, group_of_row: &[usize]) {
-    if batch.groups.len() == batch.rows.len() {
-        batch.order = (0..batch.rows.len()).collect();
-        for (number, group) in batch.groups.iter_mut().enumerate() {
-            group.rows.start = number;
+    if batch.chunks.len() == batch.projections.len() {
+        batch.order = (0..batch.projections.len()).collect();
+        for (number, chunk) in batch.chunks.iter_mut().enumerate() {
+            chunk.projections.start = number;
         }
         return;
     }
     let mut start = 0;
-    for group in &mut batch.groups {
-        group.rows.start = start;
-        start += group.rows.len;
+    for chunk in &mut batch.chunks {
+        chunk.projections.start = start;
+        start += chunk.projections.len;
     }
-    let mut next: Vec<usize> = batch.groups.iter().map(|group| group.rows.start).collect();
-    batch.order = vec![0; batch.rows.len()];
-    for (row, group) in group_of_row.iter().enumerate() {
-        batch.order[next[*group]] = row;
-        next[*group] += 1;
+    let mut next: Vec<usize> = batch.chunks.iter().map(|chunk| chunk.projections.start).collect();
+    batch.order = vec![0; batch.projections.len()];
+    for (row, chunk) in group_of_row.iter().enumerate() {
+        batch.order[next[*chunk]] = row;
+        next[*chunk] += 1;
     }
 }
 
@@ -137,7 +137,7 @@ fn read_spec(spec: &Bound<'_, PyAny>, first: &Bound<'_, PyAny>, specs: &mut Vec<
     Ok(specs.len() - 1)
 }
 
-/// Finds the group of a key; batches of zarr's own indexers name each key once, hand-made ones may repeat them.
+/// Finds the chunk of a key; batches of zarr's own indexers name each key once, hand-made ones may repeat them.
 struct Keys {
     table: Vec<u32>,
     mask: usize,
@@ -158,16 +158,16 @@ impl Keys {
         loop {
             match self.table[slot] {
                 u32::MAX => break,
-                group if batch.key(group as usize) == key => return group as usize,
+                chunk if batch.key(chunk as usize) == key => return chunk as usize,
                 _ => slot = (slot + 1) & self.mask,
             }
         }
         let start = batch.keys.len();
         batch.keys.push_str(key);
-        let group = batch.groups.len();
-        batch.groups.push(Group { key: Span { start, len: key.len() }, spec, rows: Span { start: 0, len: 0 } });
-        self.table[slot] = u32::try_from(group).expect("fewer than 2^32 chunks in a batch");
-        group
+        let chunk = batch.chunks.len();
+        batch.chunks.push(Chunk { key: Span { start, len: key.len() }, spec, projections: Span { start: 0, len: 0 } });
+        self.table[slot] = u32::try_from(chunk).expect("fewer than 2^32 chunks in a batch");
+        chunk
     }
 }
 

@@ -12,21 +12,21 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::bindings::array::View;
 use crate::bindings::batch::{self, Expected};
-use crate::bindings::engine::PyEngine;
+use crate::bindings::chunk_format::PyChunkFormat;
 use crate::bindings::errors::{to_python, unsupported};
-use crate::bindings::foreign::Caller;
 use crate::bindings::owned::OwnedBytes;
+use crate::bindings::python_step::Caller;
 use crate::bindings::selection::Direction;
 use crate::bindings::store;
-use crate::bindings::text::{self, Target};
+use crate::bindings::vlen::{self, Target};
 use crate::bindings::work::{Batch, Completion, Task, Units};
-use crate::codec::bytes_to_bytes::Foreign;
+use crate::codec::bytes_to_bytes::PythonCall;
 use crate::concurrency::{self, Job, Limits, Outcome, Work};
-use crate::memory::{Element, Shared, Swap};
-use crate::pipeline::Batch as Rows;
+use crate::memory::{Element, SharedView, Swap};
+use crate::pipeline::Batch as Projections;
 use crate::pipeline::read::Read;
 use crate::pipeline::write::{Stored, Write};
-use crate::pipeline::{self, Engine};
+use crate::pipeline::{self, ChunkFormat};
 
 /// Estimated work, in microseconds, that is done at once without letting go of the GIL: letting go and taking it again
 /// beside a busy thread costs more.
@@ -76,7 +76,7 @@ impl Options {
     }
 }
 
-/// Which groups of bytes change order between stored and in-memory elements, as Python says it.
+/// Which chunks of bytes change order between stored and in-memory elements, as Python says it.
 #[derive(FromPyObject)]
 pub enum SwapSpec {
     Uniform(usize),
@@ -133,10 +133,10 @@ impl Pending {
 }
 
 impl Kind {
-    fn foreign(&self) -> Option<Foreign> {
+    fn python_call(&self) -> Option<PythonCall> {
         match self {
-            Self::Read(read, _) => read.engine().chain.foreign(),
-            Self::Write(write) => write.engine().chain.foreign(),
+            Self::Read(read, _) => read.format().chain.python_call(),
+            Self::Write(write) => write.format().chain.python_call(),
         }
     }
 
@@ -179,8 +179,8 @@ pub fn statuses(py: Python<'_>, read: &Read) -> PyResult<Py<PyAny>> {
         result.set_item(intern!(py, "status"), name).map(|()| result)
     };
     let (present, missing) = (status("present")?, status("missing")?);
-    let rows = read.missing_rows();
-    let results = rows.into_iter().map(|row| if row { &missing } else { &present });
+    let projections = read.missing_projections();
+    let results = projections.into_iter().map(|row| if row { &missing } else { &present });
     Ok(PyTuple::new(py, results.collect::<Vec<_>>())?.into_any().unbind())
 }
 
@@ -216,10 +216,10 @@ impl<'py> Call<'_, 'py> {
     /// array keeps `out` alive until no unit runs any more.
     pub fn target(
         &self,
-        engine: &Engine,
+        format: &ChunkFormat,
         out: &Bound<'py, PyAny>,
         swap: Option<SwapSpec>,
-    ) -> PyResult<Option<(pipeline::Batch, Shared, Option<Target>)>> {
+    ) -> PyResult<Option<(pipeline::Batch, SharedView, Option<Target>)>> {
         let view = View::new(out)?;
         if !view.writeable {
             return Err(PyValueError::new_err("assignment destination is read-only"));
@@ -228,39 +228,39 @@ impl<'py> Call<'_, 'py> {
             return Ok(None);
         }
         let batch = self.batch(&view, Direction::Read)?;
-        if let Some(text) = &engine.text {
+        if let Some(text) = &format.text {
             let (references, target) = Target::new(out, &view, text.utf8)?;
             return Ok(Some((batch, references, Some(target))));
         }
-        check_items(&view, engine.item_size)?;
-        let element = element_of(swap, engine.item_size)?;
+        check_items(&view, format.item_size)?;
+        let element = element_of(swap, format.item_size)?;
         // SAFETY: NumPy says that the elements are there, that they may be written (checked above) and that different ones
         // share no byte (`may_overlap`); the caller keeps them until the last unit has ended, and no unit runs later. Not
         // guaranteed: two chunks of a batch that zarr's indexers did not make may name one element, whose value is then
         // open.
-        let out = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, true) };
+        let out = unsafe { SharedView::new(view.ptr, &view.shape, view.strides, element, true) };
         Ok(Some((batch, out, None)))
     }
 
     /// The batch of a write, the array it takes and what else must be kept, as for a read.
     pub fn source(
         &self,
-        engine: &Engine,
+        format: &ChunkFormat,
         value: &Bound<'py, PyAny>,
         swap: Option<SwapSpec>,
-    ) -> PyResult<(pipeline::Batch, Shared, Vec<Py<PyAny>>)> {
+    ) -> PyResult<(pipeline::Batch, SharedView, Vec<Py<PyAny>>)> {
         let view = View::new(value)?;
         let batch = self.batch(&view, Direction::Write)?;
         let mut owners = Vec::new();
-        if let Some(text) = &engine.text {
-            let references = text::references(value, &view, text.utf8, &mut owners)?;
+        if let Some(text) = &format.text {
+            let references = vlen::references(value, &view, text.utf8, &mut owners)?;
             return Ok((batch, references, owners));
         }
-        check_items(&view, engine.item_size)?;
-        let element = element_of(swap, engine.item_size)?;
+        check_items(&view, format.item_size)?;
+        let element = element_of(swap, format.item_size)?;
         // SAFETY: NumPy says that the elements are there, and the caller keeps them until the last unit has ended; no unit
         // runs later. Not guaranteed: whoever changes the value while it is written may find any mixture stored.
-        let value = unsafe { Shared::new(view.ptr, &view.shape, view.strides, element, false) };
+        let value = unsafe { SharedView::new(view.ptr, &view.shape, view.strides, element, false) };
         Ok((batch, value, owners))
     }
 
@@ -272,12 +272,12 @@ impl<'py> Call<'_, 'py> {
 
 /// Reads a batch into `out`: the results, or a `Pending`; `None` if the array's layout must be left to NumPy.
 #[pyfunction]
-#[pyo3(signature = (engine, store, items, path_type, spec, out, swap, drop_axes, options))]
+#[pyo3(signature = (format, store, items, path_type, spec, out, swap, drop_axes, options))]
 #[allow(clippy::too_many_arguments, reason = "one crossing of the boundary; Python calls it from one place")]
 #[allow(clippy::needless_pass_by_value, reason = "extracted from Python, so owned")]
 pub fn read(
     py: Python<'_>,
-    engine: &Bound<'_, PyEngine>,
+    format: &Bound<'_, PyChunkFormat>,
     store: &Bound<'_, PyTuple>,
     items: &Bound<'_, PyList>,
     path_type: &Bound<'_, PyAny>,
@@ -287,23 +287,23 @@ pub fn read(
     drop_axes: Vec<usize>,
     options: &Bound<'_, Options>,
 ) -> PyResult<Option<Py<PyAny>>> {
-    let (whole, engine) = (engine, &engine.get().0);
+    let (whole, format) = (format, &format.get().0);
     let options = options.get();
     let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
-    let Some((batch, out_view, target)) = call.target(engine, out, swap)? else { return Ok(None) };
-    let foreign = engine.chain.foreign();
-    check_shapes(py, foreign, &batch)?;
+    let Some((batch, out_view, target)) = call.target(format, out, swap)? else { return Ok(None) };
+    let python = format.chain.python_call();
+    check_shapes(py, python, &batch)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(out.clone().unbind());
     // So that its Python codecs are let go by a thread that may.
-    held.extend(foreign.map(|_| whole.clone().into_any().unbind()));
+    held.extend(python.map(|_| whole.clone().into_any().unbind()));
     let read = Arc::new(
-        Read::new(Arc::clone(engine), batch, source, out_view, options.validate)
+        Read::new(Arc::clone(format), batch, source, out_view, options.validate)
             .map_err(|error| to_python(py, error))?,
     );
     let estimate = read.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < read.len());
-    let batch = if (estimate > INLINE || foreign.is_some()) && read.few_shards(options.threads) && !limited {
+    let batch = if (estimate > INLINE || python.is_some()) && read.schedule_subchunks(options.threads) && !limited {
         let shards = read.shards().map_err(|error| to_python(py, error))?;
         Batch::ReadShards(Arc::clone(&read), Units::new(shards, |shard| shard.plan.len()))
     } else {
@@ -314,11 +314,11 @@ pub fn read(
 
 /// Writes a batch from `value`: `(changes, error)`, or a `Pending` whose result is that.
 #[pyfunction]
-#[pyo3(signature = (engine, store, items, path_type, spec, value, swap, drop_axes, options))]
+#[pyo3(signature = (format, store, items, path_type, spec, value, swap, drop_axes, options))]
 #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as for `read`")]
 pub fn write(
     py: Python<'_>,
-    engine: &Bound<'_, PyEngine>,
+    format: &Bound<'_, PyChunkFormat>,
     store: &Bound<'_, PyTuple>,
     items: &Bound<'_, PyList>,
     path_type: &Bound<'_, PyAny>,
@@ -328,24 +328,24 @@ pub fn write(
     drop_axes: Vec<usize>,
     options: &Bound<'_, Options>,
 ) -> PyResult<Py<PyAny>> {
-    let (whole, engine) = (engine, &engine.get().0);
+    let (whole, format) = (format, &format.get().0);
     let options = options.get();
     let call = Call { items, path_type, store: &store.get_item(0)?, spec, drop_axes: &drop_axes };
-    let (batch, value_view, owners) = call.source(engine, value, swap)?;
-    let foreign = engine.chain.foreign();
-    check_shapes(py, foreign, &batch)?;
+    let (batch, value_view, owners) = call.source(format, value, swap)?;
+    let python = format.chain.python_call();
+    check_shapes(py, python, &batch)?;
     let (source, mut held) = store::open(&store.get_item(1)?, &batch)?;
     held.push(value.clone().unbind());
     held.extend(owners);
     // So that its Python codecs are let go by a thread that may.
-    held.extend(foreign.map(|_| whole.clone().into_any().unbind()));
+    held.extend(python.map(|_| whole.clone().into_any().unbind()));
     let write = Arc::new(
-        Write::new(Arc::clone(engine), batch, source, value_view, options.validate)
+        Write::new(Arc::clone(format), batch, source, value_view, options.validate)
             .map_err(|error| to_python(py, error))?,
     );
     let estimate = write.estimate();
     let limited = options.maximum.is_some_and(|maximum| maximum < write.len());
-    let batch = if (estimate > INLINE || foreign.is_some()) && write.few_shards(options.threads) && !limited {
+    let batch = if (estimate > INLINE || python.is_some()) && write.schedule_subchunks(options.threads) && !limited {
         let shards = write.shards().map_err(|error| to_python(py, error))?;
         Batch::WriteShards(Arc::clone(&write), Units::new(shards, |shard| shard.plan.len()))
     } else {
@@ -365,8 +365,8 @@ fn check_items(view: &View, item_size: usize) -> PyResult<()> {
 }
 
 /// Refuses a batch of several chunk shapes where Python codecs were prepared for one.
-pub fn check_shapes(py: Python<'_>, foreign: Option<Foreign>, batch: &Rows) -> PyResult<()> {
-    if foreign.is_some() && batch.specs.windows(2).any(|pair| pair[0].shape != pair[1].shape) {
+pub fn check_shapes(py: Python<'_>, python: Option<PythonCall>, batch: &Projections) -> PyResult<()> {
+    if python.is_some() && batch.specs.windows(2).any(|pair| pair[0].shape != pair[1].shape) {
         return Err(unsupported(py, "batch", "its chunks differ in shape, and Python codecs are among their steps"));
     }
     Ok(())
@@ -380,15 +380,15 @@ fn run(
     estimate: f64,
     options: &Options,
 ) -> PyResult<Py<PyAny>> {
-    let foreign = kind.foreign();
-    let caller = foreign.map(|kind| Caller::here(py, kind == Foreign::Waits)).transpose()?;
+    let python = kind.python_call();
+    let caller = python.map(|kind| Caller::here(py, kind == PythonCall::EventLoop)).transpose()?;
     let completion = Arc::new(Completion::new(held, caller));
     let task = Task::new(batch, Arc::clone(&completion));
     let grain = grain_of(&task, options.threads);
     // All synchronous callers share zarr's one loop: while another call is active, this thread is wanted there.
     let alone = concurrency::active() == 0;
     let slow = SLOW.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| calls.checked_sub(1)).is_ok();
-    if estimate < INLINE && alone && !slow && foreign.is_none() {
+    if estimate < INLINE && alone && !slow && python.is_none() {
         let started = Instant::now();
         let outcome = if estimate < HOLDING {
             concurrency::run_inline(&task, grain)
@@ -407,12 +407,12 @@ fn run(
     }
     let units = task.units();
     // Waiting takes no CPU: as many at a time as zarr itself has.
-    let threads = if foreign == Some(Foreign::Waits) { options.threads.max(WAITING) } else { options.threads };
+    let threads = if python == Some(PythonCall::EventLoop) { options.threads.max(WAITING) } else { options.threads };
     let split = concurrency::split(units, 1, threads, options.minimum, options.maximum.map(|maximum| maximum.max(1)));
-    let limits = Limits { threads, participants: split.outer, apart: foreign.is_some(), grain };
+    let limits = Limits { threads, participants: split.outer, isolated: python.is_some(), grain };
     let work: Arc<dyn Work> = Arc::new(task);
     let job = py.detach(|| {
-        if alone && foreign.is_none() && estimate < UNIT * units as f64 {
+        if alone && python.is_none() && estimate < UNIT * units as f64 {
             concurrency::submit_and_help(work, limits, HELP)
         } else {
             concurrency::submit(work, limits)

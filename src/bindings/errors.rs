@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 
-use crate::bindings::foreign::Raised;
+use crate::bindings::python_step::Raised;
 use crate::error::{Error, Kind};
 
 /// `zarrs.UnsupportedError`; neither a `NotImplementedError` (zarr swallows those) nor a `TypeError` (it hides bugs).
@@ -22,7 +22,7 @@ pub fn unsupported_type(py: Python<'_>) -> PyResult<Py<PyType>> {
     Ok(found.clone_ref(py))
 }
 
-/// The exception for something that the engine leaves to zarr's own pipeline.
+/// The exception for something that the format leaves to zarr's own pipeline.
 pub fn unsupported(py: Python<'_>, what: &str, reason: &str) -> PyErr {
     match unsupported_type(py).and_then(|class| class.bind(py).call1((what, reason))) {
         Ok(exception) => PyErr::from_value(exception),
@@ -60,7 +60,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
             None => PyOSError::new_err(message),
         },
         Kind::Cancelled => imported("asyncio", "CancelledError"),
-        Kind::Foreign(raised) => {
+        Kind::Python(raised) => {
             let Some(exception) = raised.downcast::<Raised>().ok().and_then(|raised| raised.into_inner()) else {
                 return PyException::new_err(message);
             };

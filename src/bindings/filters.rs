@@ -20,7 +20,7 @@ use crate::codec::array_to_array::scale_offset::scale_offset;
 use crate::codec::array_to_array::swap::swap;
 use crate::codec::array_to_array::{Flat, Side};
 use crate::codec::array_to_bytes::pcodec::{Delta, Pcodec, Settings};
-use crate::codec::bytes_to_bytes::BytesToBytes;
+use crate::codec::bytes_to_bytes::Step;
 use crate::error::Result;
 
 type Scalar = (String, Vec<u8>);
@@ -34,8 +34,8 @@ fn operand((name, bytes): Scalar) -> PyResult<Operand> {
 }
 
 /// The step that `spec` describes; `name` is its first part.
-pub fn step_of(name: &str, spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesToBytes>> {
-    let flat = |made: Result<Flat>| -> PyResult<Arc<dyn BytesToBytes>> {
+pub fn step_of(name: &str, spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn Step>> {
+    let flat = |made: Result<Flat>| -> PyResult<Arc<dyn Step>> {
         Ok(Arc::new(made.map_err(|error| to_python(spec.py(), error))?))
     };
     match name {

@@ -1,21 +1,21 @@
-//! The Python boundary, and the only place that names `pyo3`: zarr's batch becomes plain rows, NumPy arrays become checked
-//! views, codec specifications become an engine, errors become exceptions, a finished batch wakes a future.
+//! The Python boundary, and the only place that names `pyo3`: zarr's batch becomes plain projections, NumPy arrays become checked
+//! views, codec specifications become an format, errors become exceptions, a finished batch wakes a future.
 
 mod array;
 mod batch;
 mod call;
-mod engine;
+mod chunk_format;
 mod errors;
 mod filters;
-mod foreign;
+mod loop_queue;
 mod owned;
+mod python_step;
 mod remote;
 mod selection;
 mod session;
 mod store;
 mod strings;
-mod text;
-mod wishes;
+mod vlen;
 mod work;
 
 use pyo3::prelude::*;
@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 /// Adds everything to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnsupportedError", errors::unsupported_type(module.py())?)?;
-    module.add_class::<engine::PyEngine>()?;
+    module.add_class::<chunk_format::PyChunkFormat>()?;
     module.add_class::<store::PyLocalStore>()?;
     module.add_class::<store::PyZipStore>()?;
     module.add_class::<call::Options>()?;
@@ -31,8 +31,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<owned::OwnedBytes>()?;
     module.add_class::<remote::RemoteRead>()?;
     module.add_class::<remote::RemoteWrite>()?;
-    module.add_class::<foreign::Caller>()?;
-    module.add_class::<wishes::PyAnswer>()?;
+    module.add_class::<python_step::Caller>()?;
+    module.add_class::<loop_queue::PyReply>()?;
     module.add_function(wrap_pyfunction!(call::read, module)?)?;
     module.add_function(wrap_pyfunction!(call::write, module)?)?;
     module.add_function(wrap_pyfunction!(call::shutdown, module)?)?;

@@ -24,7 +24,7 @@ pub fn with_bytes<R>(object: &Bound<'_, PyAny>, look: impl FnOnce(&[u8]) -> R) -
     Ok(look(unsafe { bytes.as_ref() }))
 }
 
-/// Bytes that the engine made, exported through the buffer protocol: writable, as what a memory store holds.
+/// Bytes that the format made, exported through the buffer protocol: writable, as what a memory store holds.
 #[pyclass(frozen, module = "zarrs._internal")]
 #[derive(Debug)]
 pub struct OwnedBytes(UnsafeCell<Box<[u8]>>);

@@ -12,13 +12,13 @@ use pyo3::types::PyList;
 
 use crate::bindings::array::View;
 use crate::bindings::call::{Call, Options, SwapSpec, check_shapes, statuses};
-use crate::bindings::engine::PyEngine;
+use crate::bindings::chunk_format::PyChunkFormat;
 use crate::bindings::errors::to_python;
 use crate::bindings::owned::OwnedBytes;
 use crate::bindings::session::{Job, Session, locked};
-use crate::bindings::text::Target;
+use crate::bindings::vlen::Target;
 use crate::error::Error;
-use crate::memory::Held;
+use crate::memory::BorrowedBytes;
 use crate::pipeline::read::Read;
 use crate::pipeline::requests::{Coalesce, Part, Reading, Request, Unit};
 use crate::pipeline::source::Store;
@@ -71,7 +71,7 @@ fn part_of(buffer: &Bound<'_, PyAny>) -> PyResult<Option<Part>> {
     }
     // SAFETY: a row of bytes whose owner is kept with it. That nobody writes it meanwhile is zarr's rule: what a store
     // returned is the caller's.
-    let held = unsafe { Held::new(view.ptr, view.len()) };
+    let held = unsafe { BorrowedBytes::new(view.ptr, view.len()) };
     Ok(Some(Part::new(held, Box::new(array.unbind()))))
 }
 
@@ -88,11 +88,11 @@ pub struct RemoteRead {
 impl RemoteRead {
     /// A read of `items` into `out`; None if the array's layout must be left to NumPy.
     #[staticmethod]
-    #[pyo3(signature = (engine, store, items, path_type, spec, out, swap, drop_axes, options, max_gap, max_bytes))]
+    #[pyo3(signature = (format, store, items, path_type, spec, out, swap, drop_axes, options, max_gap, max_bytes))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as for `call::read`")]
     fn open(
         py: Python<'_>,
-        engine: &Bound<'_, PyEngine>,
+        format: &Bound<'_, PyChunkFormat>,
         store: &Bound<'_, PyAny>,
         items: &Bound<'_, PyList>,
         path_type: &Bound<'_, PyAny>,
@@ -104,13 +104,13 @@ impl RemoteRead {
         max_gap: u64,
         max_bytes: u64,
     ) -> PyResult<Option<Self>> {
-        let (whole, engine) = (engine, &engine.get().0);
+        let (whole, format) = (format, &format.get().0);
         let options = options.get();
         let call = Call { items, path_type, store, spec, drop_axes: &drop_axes };
-        let Some((batch, target, text)) = call.target(engine, out, swap)? else { return Ok(None) };
-        check_shapes(py, engine.chain.foreign(), &batch)?;
+        let Some((batch, target, text)) = call.target(format, out, swap)? else { return Ok(None) };
+        check_shapes(py, format.chain.python_call(), &batch)?;
         let raise = |error| to_python(py, error);
-        let read = Read::new(Arc::clone(engine), batch, Store::Memory(Vec::new()), target, options.validate);
+        let read = Read::new(Arc::clone(format), batch, Store::Memory(Vec::new()), target, options.validate);
         let (reading, first) = Reading::new(read.map_err(raise)?, Coalesce { max_gap, max_bytes }).map_err(raise)?;
         let session = Session::new(reading, vec![out.clone().unbind()], whole, options.threads, options.maximum)?;
         Ok(Some(Self { session, first: Mutex::new(first), text }))
@@ -204,7 +204,7 @@ impl RemoteRead {
                 ByteRange::Range { start, len } => (Some(i128::from(start)), Some(start + len)),
                 ByteRange::Suffix(len) => (Some(-i128::from(len)), None),
             };
-            list.append((request.id, batch.key(request.group), start, end, request.bytes))?;
+            list.append((request.id, batch.key(request.chunk), start, end, request.bytes))?;
         }
         Ok(list)
     }
@@ -273,11 +273,11 @@ pub struct RemoteWrite {
 impl RemoteWrite {
     /// A write of `value` to `items`.
     #[new]
-    #[pyo3(signature = (engine, store, items, path_type, spec, value, swap, drop_axes, options))]
+    #[pyo3(signature = (format, store, items, path_type, spec, value, swap, drop_axes, options))]
     #[allow(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as for `call::read`")]
     fn new(
         py: Python<'_>,
-        engine: &Bound<'_, PyEngine>,
+        format: &Bound<'_, PyChunkFormat>,
         store: &Bound<'_, PyAny>,
         items: &Bound<'_, PyList>,
         path_type: &Bound<'_, PyAny>,
@@ -287,12 +287,12 @@ impl RemoteWrite {
         drop_axes: Vec<usize>,
         options: &Bound<'_, Options>,
     ) -> PyResult<Self> {
-        let (whole, engine) = (engine, &engine.get().0);
+        let (whole, format) = (format, &format.get().0);
         let options = options.get();
         let call = Call { items, path_type, store, spec, drop_axes: &drop_axes };
-        let (batch, source, mut owners) = call.source(engine, value, swap)?;
-        check_shapes(py, engine.chain.foreign(), &batch)?;
-        let write = Write::new(Arc::clone(engine), batch, Store::Memory(Vec::new()), source, options.validate)
+        let (batch, source, mut owners) = call.source(format, value, swap)?;
+        check_shapes(py, format.chain.python_call(), &batch)?;
+        let write = Write::new(Arc::clone(format), batch, Store::Memory(Vec::new()), source, options.validate)
             .map_err(|error| to_python(py, error))?;
         let job = Writing { write, encoded: Mutex::default() };
         owners.push(value.clone().unbind());

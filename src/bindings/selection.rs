@@ -243,7 +243,7 @@ fn is_plain_integer(entry: &Bound<'_, PyAny>) -> bool {
     if entry.is_exact_instance_of::<PyInt>() {
         return true;
     }
-    // NumPy integers; arrays have __index__ too, and a shape that tells them apart.
+    // NumPy integers; arrays have __index__ too, and a shape that tells them isolated.
     !entry.is_instance_of::<PyBool>()
         && !entry.is_instance_of::<PyList>()
         // SAFETY: a borrowed, valid object.
@@ -335,7 +335,7 @@ fn broadcast_axes(
 ) -> PyResult<Vec<(usize, Coord)>> {
     let rank = arrays.iter().map(|array| array.shape.len()).max().unwrap_or(0);
     let mut lengths = vec![1; rank];
-    let mut movers: Vec<Vec<(usize, Span)>> = vec![Vec::new(); rank];
+    let mut kernels: Vec<Vec<(usize, Span)>> = vec![Vec::new(); rank];
     for array in arrays {
         let lead = rank - array.shape.len();
         let mut moving = array.shape.iter().enumerate().filter(|(_, len)| **len != 1);
@@ -347,20 +347,20 @@ fn broadcast_axes(
             return Err(unsupported(py, "selection", "an index array moves along more than one axis"));
         }
         let axis = axis + lead;
-        if !movers[axis].is_empty() && lengths[axis] != *len {
+        if !kernels[axis].is_empty() && lengths[axis] != *len {
             return Err(PyIndexError::new_err(format!(
                 "shape mismatch: indexing arrays could not be broadcast together with lengths {} and {len}",
                 lengths[axis]
             )));
         }
         lengths[axis] = *len;
-        movers[axis].push((array.dim, array.at));
+        kernels[axis].push((array.dim, array.at));
     }
     Ok(lengths
         .into_iter()
-        .zip(&movers)
-        .map(|(len, movers)| {
-            let coord = match movers.as_slice() {
+        .zip(&kernels)
+        .map(|(len, kernels)| {
+            let coord = match kernels.as_slice() {
                 [] => Coord::Fixed,
                 [(dim, at)] => Coord::List { dim: *dim, at: *at },
                 many => lists.push_points(many),

@@ -11,10 +11,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::bindings::call::WAITING;
-use crate::bindings::engine::PyEngine;
-use crate::bindings::foreign::{Caller, Scope};
+use crate::bindings::chunk_format::PyChunkFormat;
+use crate::bindings::python_step::{Caller, Scope};
 use crate::bindings::work::Completion;
-use crate::codec::bytes_to_bytes::Foreign;
+use crate::codec::bytes_to_bytes::PythonCall;
 use crate::concurrency::{self, Limits, Outcome, Work};
 use crate::error::Error;
 
@@ -52,7 +52,7 @@ pub struct Session<J: Job> {
     /// The array that is filled or read, and what else the units have the address of.
     owners: Vec<Py<PyAny>>,
     /// What the units call of Python, and whose call that is.
-    foreign: Option<(Foreign, Arc<Completion>)>,
+    python: Option<(PythonCall, Arc<Completion>)>,
 }
 
 struct Queue<U> {
@@ -75,25 +75,25 @@ pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<J: Job> Session<J> {
     /// A session without units, on the pool of `threads`, of which it uses `most` at a time; it keeps `owners` alive, and
-    /// `engine` where its units call Python codecs.
+    /// `format` where its units call Python codecs.
     ///
     /// # Errors
     /// What Python raises, for codecs that wait on a thread without an event loop.
     pub fn new(
         job: J,
         owners: Vec<Py<PyAny>>,
-        engine: &Bound<'_, PyEngine>,
+        format: &Bound<'_, PyChunkFormat>,
         threads: usize,
         most: Option<usize>,
     ) -> PyResult<Arc<Self>> {
-        let caller = |kind: Foreign| {
-            let caller = Caller::here(engine.py(), kind == Foreign::Waits)?;
-            let held = vec![engine.clone().into_any().unbind()];
+        let caller = |kind: PythonCall| {
+            let caller = Caller::here(format.py(), kind == PythonCall::EventLoop)?;
+            let held = vec![format.clone().into_any().unbind()];
             Ok::<_, PyErr>((kind, Arc::new(Completion::new(held, Some(caller)))))
         };
-        let foreign = engine.get().0.chain.foreign().map(caller).transpose()?;
+        let python = format.get().0.chain.python_call().map(caller).transpose()?;
         // Waiting takes no CPU: as many at a time as zarr itself has.
-        let waits = foreign.as_ref().is_some_and(|(kind, _)| *kind == Foreign::Waits);
+        let waits = python.as_ref().is_some_and(|(kind, _)| *kind == PythonCall::EventLoop);
         let threads = if waits { threads.max(WAITING) } else { threads };
         Ok(Arc::new(Self {
             job,
@@ -107,7 +107,7 @@ impl<J: Job> Session<J> {
             waker: Mutex::default(),
             spent: Mutex::default(),
             owners,
-            foreign,
+            python,
         }))
     }
 
@@ -143,12 +143,12 @@ impl<J: Job> Session<J> {
 
     /// Whether units call Python codecs, which may need the event loop's thread.
     pub fn calls_python(&self) -> bool {
-        self.foreign.is_some()
+        self.python.is_some()
     }
 
     /// Makes Python codecs give up, for a call that nobody waits for any more.
     pub fn give_up(&self, py: Python<'_>) {
-        if let Some(caller) = self.foreign.as_ref().and_then(|(_, completion)| completion.caller(py)) {
+        if let Some(caller) = self.python.as_ref().and_then(|(_, completion)| completion.caller(py)) {
             caller.get().give_up();
         }
     }
@@ -194,8 +194,8 @@ impl<J: Job> Session<J> {
             queue.drainers += more;
             more
         };
-        let apart = self.foreign.is_some();
-        let limits = Limits { threads: self.threads, participants: 1, apart, grain: 1 };
+        let isolated = self.python.is_some();
+        let limits = Limits { threads: self.threads, participants: 1, isolated, grain: 1 };
         for _ in 0..more {
             concurrency::submit(Arc::new(Drain(Arc::clone(self))), limits);
         }
@@ -217,7 +217,7 @@ impl<J: Job> Session<J> {
 
     fn run(&self, unit: J::Unit) {
         if !self.is_stopped() {
-            let _scope = self.foreign.as_ref().map(|(_, completion)| Scope::enter(completion));
+            let _scope = self.python.as_ref().map(|(_, completion)| Scope::enter(completion));
             let outcome = catch_unwind(AssertUnwindSafe(|| self.job.run(&unit)));
             match outcome {
                 Ok(Ok(())) => {}
@@ -255,7 +255,7 @@ impl<J: Job> Session<J> {
 impl<J: Job> Drop for Session<J> {
     fn drop(&mut self) {
         let mut left =
-            Some((std::mem::take(&mut *locked(&self.spent)), std::mem::take(&mut self.owners), self.foreign.take()));
+            Some((std::mem::take(&mut *locked(&self.spent)), std::mem::take(&mut self.owners), self.python.take()));
         Python::try_attach(|_| drop(left.take()));
         // The interpreter is gone: its objects cannot be dropped any more.
         std::mem::forget(left);

@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::bindings::array::View;
 use crate::bindings::errors::unsupported;
-use crate::memory::Held;
+use crate::memory::BorrowedBytes;
 use crate::pipeline::Batch;
 use crate::pipeline::source::Store;
 use crate::store::local::{LocalStore, Options};
@@ -60,7 +60,7 @@ impl PyZipStore {
     }
 }
 
-/// The engine's store for a batch (a directory, an archive, a dictionary, or a dictionary with a prefix of its keys), and the Python objects that must stay alive with it.
+/// The format's store for a batch (a directory, an archive, a dictionary, or a dictionary with a prefix of its keys), and the Python objects that must stay alive with it.
 pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<PyAny>>)> {
     if let Ok(local) = store.cast::<PyLocalStore>() {
         return Ok((Store::Local(Arc::clone(&local.get().0)), Vec::new()));
@@ -74,9 +74,9 @@ pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<
         Err(_) => (store.clone(), String::new()),
     };
     let objects = objects.cast::<PyDict>()?;
-    let mut held = Vec::with_capacity(batch.groups.len());
-    let mut owners = Vec::with_capacity(batch.groups.len());
-    for number in 0..batch.groups.len() {
+    let mut held = Vec::with_capacity(batch.chunks.len());
+    let mut owners = Vec::with_capacity(batch.chunks.len());
+    for number in 0..batch.chunks.len() {
         let key = batch.key(number);
         let found =
             if prefix.is_empty() { objects.get_item(key)? } else { objects.get_item(format!("{prefix}/{key}"))? };
@@ -92,7 +92,7 @@ pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<
         }
         // SAFETY: a row of bytes, whose owner is kept until the batch is done. That nobody writes it meanwhile is zarr's
         // rule: a stored buffer is replaced, never changed.
-        held.push(Some(unsafe { Held::new(view.ptr, view.len()) }));
+        held.push(Some(unsafe { BorrowedBytes::new(view.ptr, view.len()) }));
         owners.push(array.unbind());
     }
     Ok((Store::Memory(held), owners))

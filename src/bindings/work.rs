@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::bindings::foreign::{Caller, Scope};
-use crate::bindings::wishes::Wishes;
+use crate::bindings::loop_queue::LoopQueue;
+use crate::bindings::python_step::{Caller, Scope};
 use crate::concurrency::{Outcome, Work};
 use crate::error::Error;
 use crate::pipeline::read::{Read, ShardRead};
@@ -93,7 +93,7 @@ impl Work for Task {
     }
 
     fn run(&self, units: Range<usize>) -> Result<(), (usize, Error)> {
-        let _scope = self.completion.wishes.is_some().then(|| Scope::enter(&self.completion));
+        let _scope = self.completion.loop_queue.is_some().then(|| Scope::enter(&self.completion));
         match &self.batch {
             Batch::Read(read) => read.chunks(units),
             Batch::ReadShards(read, shards) => {
@@ -118,7 +118,7 @@ impl Work for Task {
 pub struct Completion {
     state: Mutex<State>,
     /// What Python codecs want from the event loop, where there are any.
-    wishes: Option<Arc<Wishes>>,
+    loop_queue: Option<Arc<LoopQueue>>,
 }
 
 #[derive(Default)]
@@ -142,13 +142,13 @@ impl fmt::Debug for Completion {
 impl Completion {
     /// A completion that holds `held` until the end; with a `caller` where Python codecs are called for it.
     pub fn new(held: Vec<Py<PyAny>>, caller: Option<Py<Caller>>) -> Self {
-        let wishes = caller.as_ref().map(|caller| Arc::clone(caller.get().wishes()));
-        Self { wishes, state: Mutex::new(State { held, caller, ..State::default() }) }
+        let loop_queue = caller.as_ref().map(|caller| Arc::clone(caller.get().loop_queue()));
+        Self { loop_queue, state: Mutex::new(State { held, caller, ..State::default() }) }
     }
 
     /// What Python codecs want from the event loop of the call.
-    pub fn wishes(&self) -> Option<&Wishes> {
-        self.wishes.as_deref()
+    pub fn loop_queue(&self) -> Option<&LoopQueue> {
+        self.loop_queue.as_deref()
     }
 
     /// Whose call it is, for Python codecs, as long as the batch has not ended.

@@ -11,15 +11,11 @@ pub mod bytes_to_bytes;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::memory::{Place, Scratch};
+use crate::memory::{OutBytes, Scratch, Slot};
 use array_to_array::transpose::Transpose;
 use array_to_bytes::sharding::Sharding;
 use array_to_bytes::vlen::Vlen;
-use bytes_to_bytes::{BytesToBytes, Foreign, Pace, copy_exactly};
-
-/// Scratch slots of intermediate forms.
-const EVEN: usize = 1;
-const ODD: usize = 2;
+use bytes_to_bytes::{Cost, PythonCall, Step, copy_exactly};
 
 /// How an array becomes bytes.
 #[derive(Debug)]
@@ -40,16 +36,14 @@ pub struct Chain {
     /// The array-to-bytes step.
     pub serializer: Serializer,
     /// Array-to-array steps over flat elements, then bytes-to-bytes steps.
-    pub compressors: Vec<Arc<dyn BytesToBytes>>,
+    pub steps: Vec<Arc<dyn Step>>,
 }
 
 impl Chain {
     /// The sharding codec, if it is alone: only then may a part of the chunk be read or written.
-    pub fn lone_sharding(&self) -> Option<&Sharding> {
+    pub fn as_shard(&self) -> Option<&Sharding> {
         match &self.serializer {
-            Serializer::Sharding(sharding) if self.compressors.is_empty() && self.transpose.is_identity() => {
-                Some(sharding)
-            }
+            Serializer::Sharding(sharding) if self.steps.is_empty() && self.transpose.is_identity() => Some(sharding),
             _ => None,
         }
     }
@@ -65,32 +59,32 @@ impl Chain {
 
     /// Whether stored bytes are the elements themselves, so that parts may be read at computed places.
     pub fn is_raw(&self) -> bool {
-        matches!(self.serializer, Serializer::Bytes) && self.compressors.is_empty()
+        matches!(self.serializer, Serializer::Bytes) && self.steps.is_empty()
     }
 
     /// The steps that decoding has to undo: without the first ones that decode to what they are given (`bitround`), so that
     /// a compressor behind them decodes straight into place.
-    pub fn decoding_steps(&self) -> &[Arc<dyn BytesToBytes>] {
-        let first = self.compressors.iter().position(|step| !step.decodes_to_itself());
-        &self.compressors[first.unwrap_or(self.compressors.len())..]
+    pub fn decoding_steps(&self) -> &[Arc<dyn Step>] {
+        let first = self.steps.iter().position(|step| !step.decodes_to_itself());
+        &self.steps[first.unwrap_or(self.steps.len())..]
     }
 
-    /// What foreign steps there are, those of subchunks included.
-    pub fn foreign(&self) -> Option<Foreign> {
+    /// What python steps there are, those of subchunks included.
+    pub fn python_call(&self) -> Option<PythonCall> {
         let inner = match &self.serializer {
             Serializer::Bytes | Serializer::Vlen(_) => None,
-            Serializer::Sharding(sharding) => sharding.inner.foreign(),
+            Serializer::Sharding(sharding) => sharding.inner.python_call(),
         };
-        self.compressors.iter().map(|step| step.foreign()).fold(inner, Option::max)
+        self.steps.iter().map(|step| step.python_call()).fold(inner, Option::max)
     }
 
     /// How long the slowest step takes; images and steps that are not slow are a part of it.
-    pub fn pace(&self) -> Pace {
+    pub fn cost_per_kib(&self) -> Cost {
         let inner = match &self.serializer {
-            Serializer::Bytes | Serializer::Vlen(_) => Pace::ORDINARY,
-            Serializer::Sharding(sharding) => sharding.inner.pace(),
+            Serializer::Bytes | Serializer::Vlen(_) => Cost::ORDINARY,
+            Serializer::Sharding(sharding) => sharding.inner.cost_per_kib(),
         };
-        self.compressors.iter().map(|step| step.pace()).fold(inner, |slowest, step| Pace {
+        self.steps.iter().map(|step| step.cost_per_kib()).fold(inner, |slowest, step| Cost {
             encode: slowest.encode.max(step.encode),
             decode: slowest.decode.max(step.decode),
         })
@@ -99,7 +93,7 @@ impl Chain {
     /// Encoded length for `decoded` bytes when every step has a fixed size.
     pub fn encoded_size(&self, decoded: usize) -> Option<usize> {
         match self.serializer {
-            Serializer::Bytes => self.compressors.iter().try_fold(decoded, |size, step| step.encoded_size(size)),
+            Serializer::Bytes => self.steps.iter().try_fold(decoded, |size, step| step.encoded_size(size)),
             Serializer::Sharding(_) | Serializer::Vlen(_) => None,
         }
     }
@@ -113,7 +107,7 @@ impl Chain {
         buffers: &'a mut [Scratch; 2],
         bound: usize,
         validate: bool,
-    ) -> Result<(&'a [u8], Option<&dyn BytesToBytes>)> {
+    ) -> Result<(&'a [u8], Option<&dyn Step>)> {
         let Some((last, outer)) = self.decoding_steps().split_first() else {
             return Ok((encoded, None));
         };
@@ -165,7 +159,7 @@ impl Chain {
     fn bound(&self, decoded: usize) -> usize {
         let mut size = decoded;
         let mut largest = decoded;
-        for step in &self.compressors {
+        for step in &self.steps {
             largest = largest.max(step.longest_encoded(size));
             size = step.encoded_size(size).unwrap_or(size);
         }
@@ -176,8 +170,8 @@ impl Chain {
     ///
     /// # Errors
     /// `Value` when the bytes decode to another length; else what the step that refuses them says.
-    pub fn decompress_into(&self, encoded: &[u8], place: Place<'_>, validate: bool) -> Result<()> {
-        let mut buffers = [Scratch::take(EVEN), Scratch::take(ODD)];
+    pub fn decode_into(&self, encoded: &[u8], place: OutBytes<'_>, validate: bool) -> Result<()> {
+        let mut buffers = [Scratch::take(Slot::Even), Scratch::take(Slot::Odd)];
         let (input, last) = self.undo_outer(encoded, &mut buffers, self.bound(place.len()), validate)?;
         let input = match last {
             None => input,
@@ -193,15 +187,15 @@ impl Chain {
     /// where there is nothing to undo, else bytes in `buffer`. `limit` bounds the decoded length.
     ///
     /// # Errors
-    /// As [`Chain::decompress_into`].
-    pub fn decompress<'a>(
+    /// As [`Chain::decode_into`].
+    pub fn decode<'a>(
         &self,
         encoded: &'a [u8],
         buffer: &'a mut Vec<u8>,
         limit: usize,
         validate: bool,
     ) -> Result<&'a [u8]> {
-        let mut buffers = [Scratch::take(EVEN), Scratch::take(ODD)];
+        let mut buffers = [Scratch::take(Slot::Even), Scratch::take(Slot::Odd)];
         let (input, last) = self.undo_outer(encoded, &mut buffers, self.bound(limit), validate)?;
         let Some(last) = last else { return Ok(encoded) };
         buffer.clear();
@@ -216,12 +210,12 @@ impl Chain {
     ///
     /// # Errors
     /// What a compressor raises.
-    pub fn compress(&self, image: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let Some((last, first)) = self.compressors.split_last() else {
+    pub fn encode(&self, image: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let Some((last, first)) = self.steps.split_last() else {
             out.extend_from_slice(image);
             return Ok(());
         };
-        let (mut from, mut to) = (Scratch::take(EVEN), Scratch::take(ODD));
+        let (mut from, mut to) = (Scratch::take(Slot::Even), Scratch::take(Slot::Odd));
         let mut input = image;
         for step in first {
             to.clear();

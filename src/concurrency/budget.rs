@@ -2,8 +2,8 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use super::crew::locked;
 use super::pool::{Process, current};
+use super::workers::locked;
 
 /// The process-wide bound, in bytes.
 pub const BYTES_IN_FLIGHT: u64 = 256 << 20;

@@ -1,4 +1,4 @@
-//! One job: its units, its participants' way through them, its outcome. Which thread takes part is `crew.rs`'s matter.
+//! One job: its units, its participants' way through them, its outcome. Which thread takes part is `workers.rs`'s matter.
 
 use std::any::Any;
 use std::ops::Range;
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::crew::{Crew, locked};
 use super::pool::Process;
 use super::ranges::Ranges;
+use super::workers::{Workers, locked};
 use crate::error::Error;
 
 /// Work of `units()` independent units, each run at most once, and exactly once unless the job is stopped.
@@ -46,7 +46,7 @@ pub struct Limits {
     /// Participants of this job at any time: the chunk concurrency.
     pub participants: usize,
     /// Whether the job goes to a pool of its own kind: its units wait for something that may itself need the other pool.
-    pub apart: bool,
+    pub isolated: bool,
     /// Units per run at most; fewer where a participant's share is smaller.
     pub grain: usize,
 }
@@ -59,11 +59,11 @@ pub struct Job(pub(super) Arc<Shared>);
 /// What the participants of a job share.
 pub(super) struct Shared {
     process: &'static Process,
-    crew: &'static Crew,
+    workers: &'static Workers,
     /// Taken at the end, so that what the work holds is not kept alive by a handle.
     work: Mutex<Option<Arc<dyn Work>>>,
     pub(super) ranges: Ranges,
-    /// Participants now. Changed only under the crew's lock.
+    /// Participants now. Changed only under the workers's lock.
     pub(super) members: AtomicUsize,
     stopped: AtomicBool,
     cancelled: AtomicBool,
@@ -76,7 +76,7 @@ pub(super) struct Shared {
 
 /// Why a participant let go.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parted {
+pub(super) enum Exit {
     /// Nothing is left to start.
     Exhausted,
     /// It was asked to leave while units were left.
@@ -91,15 +91,15 @@ const LINGER: Duration = Duration::from_micros(30);
 impl Shared {
     pub(super) fn new(
         process: &'static Process,
-        crew: &'static Crew,
+        workers: &'static Workers,
         work: Arc<dyn Work>,
         limits: Limits,
     ) -> Arc<Self> {
         process.active.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             process,
-            crew,
-            ranges: Ranges::new(work.units(), limits.participants.clamp(1, crew.size()), limits.grain),
+            workers,
+            ranges: Ranges::new(work.units(), limits.participants.clamp(1, workers.size()), limits.grain),
             work: Mutex::new(Some(work)),
             members: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -122,8 +122,8 @@ impl Shared {
     }
 
     /// Runs units from the place `slot` until none is left, or `leave` (asked between runs) says so.
-    pub(super) fn participate(&self, slot: usize, mut leave: impl FnMut() -> bool) -> Parted {
-        let Some(work) = locked(&self.work).clone() else { return Parted::Exhausted };
+    pub(super) fn participate(&self, slot: usize, mut leave: impl FnMut() -> bool) -> Exit {
+        let Some(work) = locked(&self.work).clone() else { return Exit::Exhausted };
         while !self.stopped.load(Ordering::Acquire) {
             let Some(units) = self.ranges.next(slot) else { break };
             let mut start = units.start;
@@ -134,7 +134,7 @@ impl Shared {
                 // The unit may have forked, and here the child comes out of it: another thread of the parent could have
                 // held any lock of the job.
                 if !self.process.is_here() {
-                    return Parted::Forked;
+                    return Exit::Forked;
                 }
                 if let Err(failure) = result {
                     self.stopped.store(true, Ordering::Release);
@@ -144,13 +144,13 @@ impl Shared {
                 }
             }
             if leave() {
-                return Parted::Called;
+                return Exit::Called;
             }
         }
-        Parted::Exhausted
+        Exit::Exhausted
     }
 
-    /// Tells the work how it ended. Called once, by the thread that took the job out of its crew's list.
+    /// Tells the work how it ended. Called once, by the thread that took the job out of its workers's list.
     pub(super) fn finish(&self) {
         self.process.telling.fetch_add(1, Ordering::SeqCst);
         // Before the work is told: a caller that goes on from there must not count the job that it has just finished.
@@ -181,7 +181,7 @@ impl Job {
         }
         self.0.cancelled.store(true, Ordering::Release);
         self.0.stopped.store(true, Ordering::Release);
-        if self.0.crew.withdraw(&self.0) {
+        if self.0.workers.withdraw(&self.0) {
             self.0.finish();
         }
     }
@@ -225,7 +225,7 @@ impl Job {
             return self.is_done();
         }
         let deadline = Instant::now().checked_add(budget);
-        match self.0.crew.join(&self.0) {
+        match self.0.workers.join(&self.0) {
             Some(slot) => self.help_from(slot, deadline),
             None => self.is_done(),
         }
@@ -235,12 +235,12 @@ impl Job {
     pub(super) fn help_from(&self, slot: usize, deadline: Option<Instant>) -> bool {
         let late = |limit: Option<Instant>| limit.is_some_and(|limit| Instant::now() >= limit);
         let parted = self.0.participate(slot, || late(deadline));
-        if parted == Parted::Forked {
+        if parted == Exit::Forked {
             return true;
         }
-        self.0.crew.part(&self.0, slot);
+        self.0.workers.part(&self.0, slot);
         // Not beside other jobs: their participants have a better use for the CPU.
-        if parted == Parted::Exhausted && self.0.process.active.load(Ordering::Relaxed) <= 1 {
+        if parted == Exit::Exhausted && self.0.process.active.load(Ordering::Relaxed) <= 1 {
             let linger = Instant::now().checked_add(LINGER);
             while !self.is_done() && !late(linger) && !late(deadline) {
                 std::hint::spin_loop();

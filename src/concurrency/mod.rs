@@ -7,13 +7,13 @@
 
 mod budget;
 mod cpus;
-mod crew;
 mod job;
 mod pool;
 mod ranges;
 mod split;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use budget::{BYTES_IN_FLIGHT, Budget, Permit, in_flight};
 pub use cpus::cpus;

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
-use super::crew::{Crew, locked};
-use super::job::{Job, Limits, Outcome, Parted, Shared, Work, run_caught};
+use super::job::{Exit, Job, Limits, Outcome, Shared, Work, run_caught};
+use super::workers::{Workers, locked};
 
 /// Everything that the room keeps between calls. Never freed, so that a thread may hold it at any time.
 pub(super) struct Process {
     id: u32,
-    crews: Mutex<Crews>,
+    pools: Mutex<Pools>,
     /// Jobs in flight.
     pub(super) active: AtomicUsize,
     /// Ended jobs whose work is being told: its thread may be on its way to or from the GIL.
@@ -23,10 +23,10 @@ pub(super) struct Process {
 }
 
 #[derive(Default)]
-struct Crews {
-    by_size: Vec<&'static Crew>,
-    /// Those of jobs that stay apart.
-    apart: Vec<&'static Crew>,
+struct Pools {
+    by_size: Vec<&'static Workers>,
+    /// Those of jobs that stay isolated.
+    isolated: Vec<&'static Workers>,
     closed: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn current() -> &'static Process {
         watch_forks();
         let fresh = Box::leak(Box::new(Process {
             id,
-            crews: Mutex::default(),
+            pools: Mutex::default(),
             active: AtomicUsize::new(0),
             telling: AtomicUsize::new(0),
             cpus: OnceLock::new(),
@@ -69,16 +69,16 @@ impl Process {
         std::ptr::eq(PROCESS.load(Ordering::Acquire), self)
     }
 
-    fn crew(&self, size: usize, apart: bool) -> &'static Crew {
-        let mut crews = locked(&self.crews);
-        let closed = crews.closed;
-        let same = if apart { &mut crews.apart } else { &mut crews.by_size };
-        if let Some(crew) = same.iter().find(|crew| crew.size() == size) {
-            return crew;
+    fn workers(&self, size: usize, isolated: bool) -> &'static Workers {
+        let mut pools = locked(&self.pools);
+        let closed = pools.closed;
+        let same = if isolated { &mut pools.isolated } else { &mut pools.by_size };
+        if let Some(workers) = same.iter().find(|workers| workers.size() == size) {
+            return workers;
         }
-        let crew: &'static Crew = Box::leak(Box::new(Crew::new(size, closed)));
-        same.push(crew);
-        crew
+        let workers: &'static Workers = Box::leak(Box::new(Workers::new(size, closed)));
+        same.push(workers);
+        workers
     }
 }
 
@@ -118,19 +118,19 @@ pub fn submit_and_help(work: Arc<dyn Work>, limits: Limits, budget: Duration) ->
 
 fn start(work: Arc<dyn Work>, limits: Limits, budget: Option<Duration>) -> Job {
     let process = current();
-    let crew = process.crew(limits.threads.max(1), limits.apart);
-    let job = Job(Shared::new(process, crew, work, limits));
+    let workers = process.workers(limits.threads.max(1), limits.isolated);
+    let job = Job(Shared::new(process, workers, work, limits));
     if !job.0.unstarted() {
         job.0.finish();
         return job;
     }
     let deadline = budget.and_then(|budget| Instant::now().checked_add(budget));
-    match crew.admit(&job.0, budget.is_some()) {
+    match workers.admit(&job.0, budget.is_some()) {
         Ok(Some(slot)) => drop(job.help_from(slot, deadline)),
         Ok(None) => {}
         Err(()) => {
             let slot = job.0.ranges.claim().expect("nobody else knows this job");
-            if job.0.participate(slot, || false) != Parted::Forked {
+            if job.0.participate(slot, || false) != Exit::Forked {
                 job.0.finish();
             }
         }
@@ -152,7 +152,7 @@ pub fn run_inline(work: &dyn Work, grain: usize) -> Outcome {
 
 /// Whether `shutdown` was called: what is submitted now would run on its caller.
 pub fn is_shut_down() -> bool {
-    locked(&current().crews).closed
+    locked(&current().pools).closed
 }
 
 /// Jobs in flight in this process, inline ones included: an instant's picture, for deciding about inline work.
@@ -169,12 +169,12 @@ pub fn shutdown() -> bool {
 /// True if every job is done. Call it without what `finished` needs (the GIL).
 pub fn shutdown_within(limit: Duration) -> bool {
     let process = current();
-    let crews = {
-        let mut crews = locked(&process.crews);
-        crews.closed = true;
-        [crews.by_size.as_slice(), &crews.apart].concat()
+    let pools = {
+        let mut pools = locked(&process.pools);
+        pools.closed = true;
+        [pools.by_size.as_slice(), &pools.isolated].concat()
     };
-    let jobs = crews.iter().flat_map(|crew| crew.close()).map(Job).collect::<Vec<_>>();
+    let jobs = pools.iter().flat_map(|workers| workers.close()).map(Job).collect::<Vec<_>>();
     jobs.iter().for_each(Job::cancel);
     let deadline = Instant::now().checked_add(limit);
     let ended = jobs.iter().all(|job| job.wait_until(deadline));

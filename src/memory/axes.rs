@@ -123,7 +123,7 @@ pub(super) enum Plane {
     /// In any order; both sides agree on the innermost axis.
     Rows,
     /// In any order, best in tiles: the source is densest along the outer of the two, or the inner is short.
-    Crossed,
+    Tiled,
 }
 
 /// From this many bytes on an element fills cache lines by itself, so the order of axes on the source side is no matter.
@@ -229,9 +229,9 @@ impl<'a> Nest<'a> {
         {
             let outer = axes.len() - 1;
             axes[at..outer].rotate_left(1);
-            self.plane = Plane::Crossed;
+            self.plane = Plane::Tiled;
         } else if last.len < SHORT && outer.last().is_some_and(|axis| axis.strides().is_some()) {
-            self.plane = Plane::Crossed;
+            self.plane = Plane::Tiled;
         }
     }
 }

@@ -1,5 +1,5 @@
 //! An element as the engine sees it: opaque bytes, some of which change order between the stored and the in-memory
-//! form. Swaps of packed bytes; swaps on the way to another place are in `movers.rs`.
+//! form. Swaps of packed bytes; swaps on the way to another place are in `kernels.rs`.
 #![allow(unsafe_code)] // Only to enter code that is compiled for a processor feature.
 
 /// One element: its width, and what changes order between its two forms.

@@ -3,7 +3,7 @@
 
 use super::axes::{CopyAxis, Nest, Walk};
 use super::element::Swap;
-use super::movers::Move;
+use super::kernels::Move;
 use super::strided::Walking;
 
 /// Bytes of the pattern laid out before they are copied: enough for the rows that are common, little enough for the stack.

@@ -4,15 +4,15 @@
 //! who plan and decode need no `unsafe`. Leaves out what a shape means, and the errors of a selection.
 
 mod axes;
+mod block_transpose;
+mod borrowed;
 mod element;
-mod empty;
+mod equality;
 mod fill;
-mod held;
-mod movers;
-mod place;
+mod kernels;
+mod out_bytes;
 mod references;
 mod scratch;
-mod squares;
 mod strided;
 mod transpose;
 mod view;
@@ -21,11 +21,11 @@ mod view;
 mod tests;
 
 pub use axes::{CopyAxis, Walk};
+pub use borrowed::BorrowedBytes;
 pub use element::{Element, Swap, swap_in_place, swapped};
-pub use empty::{EmptyRule, Field, Leaf, Same, is_empty};
+pub use equality::{Equality, Field, FillTest, Leaf, is_empty};
 pub use fill::repeat;
-pub use held::Held;
-pub use place::Place;
-pub use references::{Kept, REFERENCE, Reference, References, Referrer, Vouched};
-pub use scratch::{Image, Scratch};
-pub use view::{Shared, View};
+pub use out_bytes::OutBytes;
+pub use references::{REFERENCE, Reference, References, Referrer, TextArena, ValidReferences};
+pub use scratch::{DecodedChunk, Scratch, Slot};
+pub use view::{SharedView, View};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::element::{Element, Swap};
 use super::scratch::zeroed;
-use super::view::Shared;
+use super::view::SharedView;
 use crate::error::{Error, Kind, Result};
 
 /// Bytes of one reference in an image.
@@ -62,15 +62,15 @@ impl Reference {
 
 /// The word of whoever makes an engine of references: its images hold references to bytes that are there.
 #[derive(Clone, Copy, Debug)]
-pub struct Vouched(());
+pub struct ValidReferences(());
 
-impl Vouched {
+impl ValidReferences {
     /// The word itself.
     ///
     /// # Safety
-    /// Every image that is handed to [`Vouched::text`] consists of what [`Reference::bytes`] gave, each of them untouched,
+    /// Every image that is handed to [`ValidReferences::text`] consists of what [`Reference::bytes`] gave, each of them untouched,
     /// absent, or made by [`Reference::to`] of bytes that stay as they are for as long as the image is used: a stored
-    /// chunk's in [`Kept`], a value's in [`References`], the fill value's in the engine.
+    /// chunk's in [`TextArena`], a value's in [`References`], the fill value's in the engine.
     pub unsafe fn new() -> Self {
         Self(())
     }
@@ -103,9 +103,9 @@ unsafe fn follow<'a>(reference: Reference) -> &'a [u8] {
 
 /// Decoded chunks to which references point, until it is dropped.
 #[derive(Debug, Default)]
-pub struct Kept(Mutex<Vec<Vec<u8>>>);
+pub struct TextArena(Mutex<Vec<Vec<u8>>>);
 
-impl Kept {
+impl TextArena {
     /// Keeps `buffer`, whose bytes stay at their address.
     pub fn keep(&self, buffer: Vec<u8>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
@@ -125,7 +125,7 @@ pub struct References {
     _blocks: Vec<Vec<u8>>,
 }
 
-// SAFETY: the cells are reached through `Shared`, whose users keep to their own elements, and by `get`, whose caller
+// SAFETY: the cells are reached through `SharedView`, whose users keep to their own elements, and by `get`, whose caller
 // vouches that nobody writes; the blocks are never written once others can see them.
 unsafe impl Send for References {}
 // SAFETY: as above.
@@ -173,7 +173,7 @@ impl References {
     }
 }
 
-impl Shared {
+impl SharedView {
     /// `references` as an array with these strides in bytes, which keeps them alive.
     pub fn references(references: Arc<References>, strides: Vec<isize>, writable: bool) -> Self {
         let (start, len) = (references.start, references.cells.len());

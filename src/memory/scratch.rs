@@ -10,14 +10,33 @@ use std::ptr::{self, NonNull};
 
 use crate::error::{Error, Kind, Result};
 
-/// Independent buffers per thread.
-const SLOTS: usize = 8;
+/// What a buffer of [`Scratch`] is used for. Uses that may be nested have slots of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// A chunk's or a subchunk's bytes as they are stored.
+    Stored,
+    /// An intermediate form of a codec chain.
+    Even,
+    /// Its neighbour.
+    Odd,
+    /// A chunk that was encoded, on its way to the store.
+    Encoded,
+    /// The serialized form of elements of variable length.
+    Vlen,
+    /// Bytes of an archive: a local header, a deflated entry, a piece of a stored one.
+    Archive,
+}
+
+impl Slot {
+    /// How many there are.
+    const COUNT: usize = Self::Archive as usize + 1;
+}
 
 /// A buffer above this capacity, in bytes, goes back to the allocator: one huge chunk must not stay in memory for good.
 const KEPT: usize = 64 << 20;
 
 thread_local! {
-    static BUFFERS: RefCell<[Vec<u8>; SLOTS]> = const { RefCell::new([const { Vec::new() }; SLOTS]) };
+    static BUFFERS: RefCell<[Vec<u8>; Slot::COUNT]> = const { RefCell::new([const { Vec::new() }; Slot::COUNT]) };
 }
 
 /// A buffer taken from this thread's slot, empty; it goes back to the slot of the thread that drops it.
@@ -25,16 +44,15 @@ thread_local! {
 /// While it is out, whoever takes the same slot gets another buffer: nested decodes need not know of each other.
 #[derive(Debug)]
 pub struct Scratch {
-    slot: usize,
+    slot: Slot,
     buffer: Vec<u8>,
 }
 
 impl Scratch {
-    /// The buffer of `slot`, of which there are eight; greater numbers wrap.
-    pub fn take(slot: usize) -> Self {
-        let slot = slot % SLOTS;
+    /// This thread's buffer of `slot`.
+    pub fn take(slot: Slot) -> Self {
         // While a thread ends, its buffers are gone before the last of its work may be: a new one serves then.
-        let mut buffer = BUFFERS.try_with(|all| mem::take(&mut all.borrow_mut()[slot])).unwrap_or_default();
+        let mut buffer = BUFFERS.try_with(|all| mem::take(&mut all.borrow_mut()[slot as usize])).unwrap_or_default();
         buffer.clear();
         Self { slot, buffer }
     }
@@ -48,7 +66,7 @@ impl Drop for Scratch {
         }
         // The larger one stays; the other is freed outside the borrow.
         let _ = BUFFERS.try_with(|all| {
-            let kept = &mut all.borrow_mut()[self.slot];
+            let kept = &mut all.borrow_mut()[self.slot as usize];
             if kept.capacity() < buffer.capacity() {
                 mem::swap(kept, &mut buffer);
             }
@@ -78,14 +96,14 @@ thread_local! {
 /// another one meanwhile gets another buffer. Its bytes are always set, so that a part of it may be decoded without any
 /// trust in the decoder: memory fresh from the system is zero, and what was decoded before stays.
 #[derive(Debug, Default)]
-pub struct Image {
+pub struct DecodedChunk {
     /// All bytes that were ever used.
     bytes: Vec<u8>,
     /// How many of them are the chunk.
     len: usize,
 }
 
-impl Image {
+impl DecodedChunk {
     /// This thread's image, of no bytes.
     pub fn take() -> Self {
         Self { bytes: IMAGE.try_with(Cell::take).unwrap_or_default(), len: 0 }
@@ -106,7 +124,7 @@ impl Image {
     }
 }
 
-impl Drop for Image {
+impl Drop for DecodedChunk {
     fn drop(&mut self) {
         let bytes = mem::take(&mut self.bytes);
         if bytes.len() > KEPT {
@@ -120,7 +138,7 @@ impl Drop for Image {
     }
 }
 
-impl Deref for Image {
+impl Deref for DecodedChunk {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {

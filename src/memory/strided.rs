@@ -1,5 +1,5 @@
 //! Copies between strided places: picks the loop for the axes that are left and walks it.
-//! Leaves out the normalisation of axes (`axes.rs`), single elements (`movers.rs`) and transposition (`transpose.rs`).
+//! Leaves out the normalisation of axes (`axes.rs`), single elements (`kernels.rs`) and transposition (`transpose.rs`).
 #![allow(unsafe_code)] // The walk computes raw addresses from offsets that `view.rs` has checked.
 #![allow(clippy::inline_always)] // Only what is inlined into `innermost_avx2` is compiled for AVX2.
 
@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use super::axes::{CopyAxis, Nest, Plane, Walk};
 use super::element::{Element, Swap, swap_in_place};
 use super::fill::fill;
-use super::movers::{Bytes, Ends, Lines, Move, Reversed, ReversedFields, ReversedRun, Whole};
+use super::kernels::{Bytes, Ends, Lines, Move, Reversed, ReversedFields, ReversedRun, Whole};
 use super::transpose::{Stepped, crossed};
 
 /// Up to this many bytes a broadcast element is swapped once and then filled in.
@@ -127,7 +127,7 @@ unsafe fn innermost<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from
     unsafe {
         match axes {
             [outer, inner, ..] => match (plane, outer.strides(), inner.strides()) {
-                (Plane::Crossed, Some(wide), Some(narrow)) => {
+                (Plane::Tiled, Some(wide), Some(narrow)) => {
                     let outer = Stepped { len: outer.len, from: wide.0, to: wide.1 };
                     crossed(mover, outer, Stepped { len: inner.len, from: narrow.0, to: narrow.1 }, from, to);
                 }

@@ -1,9 +1,9 @@
 //! Two axes of which the source is densest along one and the target along the other: tiles, so that both sides use
-//! whole cache lines; inside tiles, squares that go through registers (`squares.rs`).
+//! whole cache lines; inside tiles, squares that go through registers (`block_transpose.rs`).
 #![allow(unsafe_code)] // As `strided.rs`, of which this is a part.
 
 use super::axes::SHORT;
-use super::movers::Move;
+use super::kernels::Move;
 use super::strided::stepped;
 
 /// An axis with equal steps on both sides, in bytes.

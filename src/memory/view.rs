@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::axes::{CopyAxis, Walk};
 use super::element::{Element, Swap};
-use super::place::Place;
+use super::out_bytes::OutBytes;
 use super::{fill, strided};
 
-/// An array of elements. It stays in one thread (see [`Shared`]), so any number of hands may write it.
+/// An array of elements. It stays in one thread (see [`SharedView`]), so any number of hands may write it.
 #[derive(Debug)]
 pub struct View<'a> {
     /// Address of index zero in every dimension.
@@ -101,15 +101,15 @@ impl<'a> View<'a> {
     }
 
     /// The `len` bytes from byte `offset` on, to be filled without a detour.
-    pub fn run(&self, offset: isize, len: usize) -> Place<'_> {
+    pub fn run(&self, offset: isize, len: usize) -> OutBytes<'_> {
         self.assert_writable();
         if len == 0 {
-            return Place::from(<&mut [u8]>::default());
+            return OutBytes::from(<&mut [u8]>::default());
         }
         assert_within(offset, std::iter::empty(), len, (self.first, self.end));
         // SAFETY: the bytes lie in the view, as was just checked, and can be written; neither a view nor a place leaves
         // its thread, and neither gives a reference to these bytes.
-        unsafe { Place::new(self.ptr.wrapping_offset(offset), len) }
+        unsafe { OutBytes::new(self.ptr.wrapping_offset(offset), len) }
     }
 
     /// Whether `axes` walk no element, or elements of no bytes: the kernels then touch nothing.
@@ -150,18 +150,18 @@ fn reach<'w>(at: isize, walks: impl Iterator<Item = (usize, Walk<'w>)>, size: us
 
 /// A view of memory that has another owner, for the threads that work on one batch.
 #[derive(Debug)]
-pub struct Shared {
+pub struct SharedView {
     view: View<'static>,
     /// What owns the memory, if that is the engine's.
     _owner: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 // SAFETY: by the contract of `new` the memory is there for every thread, and different threads touch different elements.
-unsafe impl Send for Shared {}
+unsafe impl Send for SharedView {}
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for SharedView {}
 
-impl Shared {
+impl SharedView {
     /// The array at `ptr`, the address of index zero in every dimension.
     ///
     /// # Safety
@@ -180,7 +180,7 @@ impl Shared {
     /// The `len` bytes at `ptr`, which `owner` keeps, as an array with these strides.
     ///
     /// # Safety
-    /// As for [`Shared::new`], for as long as `owner` lives; the strides are checked with each copy.
+    /// As for [`SharedView::new`], for as long as `owner` lives; the strides are checked with each copy.
     pub(super) unsafe fn owned(
         ptr: *mut u8,
         len: usize,
@@ -198,7 +198,7 @@ fn extent(shape: &[usize], strides: &[isize], size: usize) -> Option<(isize, isi
     reach(0, shape.iter().copied().zip(strides.iter().map(|stride| Walk::Stride(*stride))), size)
 }
 
-impl Deref for Shared {
+impl Deref for SharedView {
     type Target = View<'static>;
 
     fn deref(&self) -> &View<'static> {

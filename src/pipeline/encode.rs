@@ -3,20 +3,20 @@
 use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::{Chain, Serializer};
 use crate::error::{Result, unless_dropped};
-use crate::memory::{CopyAxis, Image, Kept, View, is_empty, repeat};
-use crate::pipeline::Engine;
-use crate::pipeline::image::{Layout, Reader, Rows, unswapped};
-use crate::pipeline::place::{Placer, packed_strides};
+use crate::memory::{CopyAxis, DecodedChunk, TextArena, View, is_empty, repeat};
+use crate::pipeline::ChunkFormat;
+use crate::pipeline::decode::{Layout, Projections, Reader, unswapped};
+use crate::pipeline::placement::{Placer, packed_strides};
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::source::{Opened, Window};
-use crate::pipeline::text;
+use crate::pipeline::vlen;
 use crate::selection::{Axis, Coord, Lists, covers};
 
 /// Encodes chunks of one engine from one array.
 #[derive(Debug, Clone, Copy)]
 pub struct Writer<'a> {
     /// What the chunks have in common.
-    pub engine: &'a Engine,
+    pub format: &'a ChunkFormat,
     /// What is written; its element swaps from memory to stored order, which is the same permutation.
     pub value: &'a View<'a>,
     /// Whether checksums of what was there are checked.
@@ -30,14 +30,14 @@ pub struct Writer<'a> {
 pub enum Encoded {
     /// Nothing is stored: the key goes.
     Empty,
-    /// The image is the stored form.
-    Image,
+    /// The decoded is the stored form.
+    DecodedChunk,
     /// They are in `out`.
     Out,
 }
 
 impl Writer<'_> {
-    /// Merges `rows` over `old` (`None`: missing, or nothing of it remains) and encodes the result.
+    /// Merges `projections` over `old` (`None`: missing, or nothing of it remains) and encodes the result.
     ///
     /// # Errors
     /// What decoding `old` raises, what an encoder raises.
@@ -46,94 +46,101 @@ impl Writer<'_> {
         chain: &Chain,
         layout: &Layout,
         old: Option<&[u8]>,
-        rows: Rows<'_>,
-        image: &mut Image,
+        projections: Projections<'_>,
+        decoded: &mut DecodedChunk,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
-        // What references in the image point to, for as long as it is one.
-        let kept = Kept::default();
-        self.merge(chain, layout, old, rows, image, &kept)?;
-        if !self.write_empty && is_empty(image, &self.engine.empty) {
+        // What references in the decoded point to, for as long as it is one.
+        let kept = TextArena::default();
+        self.merge(chain, layout, old, projections, decoded, &kept)?;
+        if !self.write_empty && is_empty(decoded, &self.format.empty) {
             return Ok(Encoded::Empty);
         }
         out.clear();
         match &chain.serializer {
-            Serializer::Bytes if chain.compressors.is_empty() => Ok(Encoded::Image),
-            Serializer::Bytes => stored(chain.compress(image, out)),
+            Serializer::Bytes if chain.steps.is_empty() => Ok(Encoded::DecodedChunk),
+            Serializer::Bytes => stored(chain.encode(decoded, out)),
             Serializer::Sharding(sharding) => {
-                let Some(shard) = self.shard_of_image(sharding, &layout.stored_shape, image)? else {
+                let Some(shard) = self.shard_of_image(sharding, &layout.stored_shape, decoded)? else {
                     return Ok(Encoded::Empty);
                 };
-                stored(chain.compress(&shard, out))
+                stored(chain.encode(&shard, out))
             }
-            Serializer::Vlen(vlen) => stored(text::encode(image, chain, *vlen, out)),
+            Serializer::Vlen(vlen) => stored(vlen::encode(decoded, chain, *vlen, out)),
         }
     }
 
-    /// The chunk's new elements, packed in stored form, in `image`.
+    /// The chunk's new elements, packed in stored form, in `decoded`.
     fn merge(
         &self,
         chain: &Chain,
         layout: &Layout,
         old: Option<&[u8]>,
-        rows: Rows<'_>,
-        image: &mut Image,
-        kept: &Kept,
+        projections: Projections<'_>,
+        decoded: &mut DecodedChunk,
+        kept: &TextArena,
     ) -> Result<()> {
-        let image = image.room(layout.len)?;
-        if self.engine.text.is_some() {
+        let decoded = decoded.room(layout.len)?;
+        if self.format.text.is_some() {
             // References of a chunk before this one lead nowhere any more.
-            repeat(image, &self.engine.fill);
+            repeat(decoded, &self.format.fill);
         }
         if let Some(old) = old {
-            if !unless_dropped(self.decode_old(chain, layout, old, image, kept))? {
-                repeat(image, &self.engine.fill);
+            if !unless_dropped(self.decode_old(chain, layout, old, decoded, kept))? {
+                repeat(decoded, &self.format.fill);
             }
-        } else if !rows.axes.iter().any(|axes| covers(axes, &layout.shape)) {
-            repeat(image, &self.engine.fill);
+        } else if !projections.axes.iter().any(|axes| covers(axes, &layout.shape)) {
+            repeat(decoded, &self.format.fill);
         }
         let mut placer = Placer::default();
-        for axes in rows.axes {
-            let placement = placer.place(axes, rows.lists, &layout.strides, self.value.strides());
+        for axes in projections.axes {
+            let placement = placer.place(axes, projections.lists, &layout.strides, self.value.strides());
             let walks: Vec<CopyAxis<'_>> = placement
                 .axes
                 .as_slice()
                 .iter()
                 .map(|axis| CopyAxis { len: axis.len, from: axis.to, to: axis.from })
                 .collect();
-            self.value.gather(image, placement.array, placement.chunk, &walks);
+            self.value.gather(decoded, placement.array, placement.chunk, &walks);
         }
         Ok(())
     }
 
-    /// Decodes the whole stored chunk `old` into `image`, in stored form.
-    fn decode_old(&self, chain: &Chain, layout: &Layout, old: &[u8], image: &mut [u8], kept: &Kept) -> Result<()> {
-        let array = View::over(image, layout.strides.clone(), unswapped(self.engine.item_size));
+    /// Decodes the whole stored chunk `old` into `decoded`, in stored form.
+    fn decode_old(
+        &self,
+        chain: &Chain,
+        layout: &Layout,
+        old: &[u8],
+        decoded: &mut [u8],
+        kept: &TextArena,
+    ) -> Result<()> {
+        let array = View::over(decoded, layout.strides.clone(), unswapped(self.format.item_size));
         let reader =
-            Reader { engine: self.engine, array: &array, fill: &self.engine.fill, validate: self.validate, kept };
+            Reader { format: self.format, array: &array, fill: &self.format.fill, validate: self.validate, kept };
         let axes = whole_axes(&layout.shape);
-        reader.decode(old, chain, layout, Rows { axes: &[&axes], lists: &Lists::default() })
+        reader.decode(old, chain, layout, Projections { axes: &[&axes], lists: &Lists::default() })
     }
 
-    /// A whole shard from its packed image (a shard under other codecs); `None` when all its subchunks are empty.
-    fn shard_of_image(&self, sharding: &Sharding, shape: &[usize], image: &[u8]) -> Result<Option<Vec<u8>>> {
-        let item_size = self.engine.item_size;
-        let value = View::of(image, packed_strides(shape, item_size), unswapped(item_size));
+    /// A whole shard from its packed decoded (a shard under other codecs); `None` when all its subchunks are empty.
+    fn shard_of_image(&self, sharding: &Sharding, shape: &[usize], decoded: &[u8]) -> Result<Option<Vec<u8>>> {
+        let item_size = self.format.item_size;
+        let value = View::of(decoded, packed_strides(shape, item_size), unswapped(item_size));
         let inner = Writer { value: &value, ..*self };
         let axes = whole_axes(shape);
-        let rows = Rows { axes: &[&axes], lists: &Lists::default() };
-        inner.new_shard(sharding, shape, None, rows)
+        let projections = Projections { axes: &[&axes], lists: &Lists::default() };
+        inner.new_shard(sharding, shape, None, projections)
     }
 
-    /// A shard's new bytes: `rows` merged over the shard `old`; `None` when no subchunk remains.
+    /// A shard's new bytes: `projections` merged over the shard `old`; `None` when no subchunk remains.
     fn new_shard(
         &self,
         sharding: &Sharding,
         shape: &[usize],
         old: Option<&[u8]>,
-        rows: Rows<'_>,
+        projections: Projections<'_>,
     ) -> Result<Option<Vec<u8>>> {
-        let plan = ShardPlan::new(sharding, shape, rows, self.engine.item_size)?;
+        let plan = ShardPlan::new(sharding, shape, projections, self.format.item_size)?;
         let old = OldShard::new(old.filter(|_| !plan.overwrites_all()), sharding, &plan)?;
         let new =
             (0..plan.len()).map(|number| self.subchunk(sharding, &plan, &old, number)).collect::<Result<Vec<_>>>()?;
@@ -152,16 +159,16 @@ impl Writer<'_> {
         number: usize,
     ) -> Result<Option<Vec<u8>>> {
         let axes = plan.axes(number);
-        let rows = Rows { axes: &axes, lists: &plan.pieces.lists };
+        let projections = Projections { axes: &axes, lists: &plan.pieces.lists };
         let covered = axes.iter().any(|axes| covers(axes, &plan.layout.shape));
         let stored = if covered { None } else { old.subchunk(plan.subchunk(number)) };
-        if let Some(inner) = sharding.inner.lone_sharding() {
-            return self.new_shard(inner, &plan.layout.shape, stored, rows);
+        if let Some(inner) = sharding.inner.as_shard() {
+            return self.new_shard(inner, &plan.layout.shape, stored, projections);
         }
-        let (mut image, mut out) = (Image::take(), Vec::new());
-        Ok(match self.encode(&sharding.inner, &plan.layout, stored, rows, &mut image, &mut out)? {
+        let (mut decoded, mut out) = (DecodedChunk::take(), Vec::new());
+        Ok(match self.encode(&sharding.inner, &plan.layout, stored, projections, &mut decoded, &mut out)? {
             Encoded::Empty => None,
-            Encoded::Image => Some(image.to_vec()),
+            Encoded::DecodedChunk => Some(decoded.to_vec()),
             Encoded::Out => {
                 out.shrink_to_fit();
                 Some(out)

@@ -1,34 +1,34 @@
 //! A batch of projections, read into one array or written from one. No Python, no knowledge of zarr's objects.
 #![forbid(unsafe_code)]
 
+pub mod decode;
 pub mod encode;
-pub mod image;
-pub mod place;
+pub mod placement;
 pub mod plan;
 pub mod read;
 pub mod requests;
 pub mod shard;
 pub mod source;
-pub mod text;
+pub mod vlen;
 pub mod write;
 
 use crate::codec::Chain;
-use crate::memory::EmptyRule;
+use crate::memory::FillTest;
 use crate::selection::{Axis, Lists, Span};
 
 /// What all chunks of an array have in common: the chain, the size of an element, the fill value. Immutable and shared.
 #[derive(Debug)]
-pub struct Engine {
+pub struct ChunkFormat {
     /// The chunk's steps.
     pub chain: Chain,
     /// Bytes in one element.
     pub item_size: usize,
     /// One element of the fill value, in stored byte order; a reference into `text` where there is one.
     pub fill: Vec<u8>,
-    /// For elements of variable length, of which images hold references.
+    /// For elements of variable length, of which decoded hold references.
     pub text: Option<Text>,
     /// When a chunk counts as empty.
-    pub empty: EmptyRule,
+    pub empty: FillTest,
 }
 
 /// What is special about elements of variable length.
@@ -40,7 +40,7 @@ pub struct Text {
     pub utf8: bool,
 }
 
-impl Engine {
+impl ChunkFormat {
     /// How long an element is, in words: "of 8 bytes".
     pub fn item_words(&self) -> String {
         match self.text {
@@ -50,7 +50,7 @@ impl Engine {
     }
 }
 
-/// What zarr's `ArraySpec` says about a chunk beyond the engine.
+/// What zarr's `ArraySpec` says about a chunk beyond the format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkSpec {
     /// The full chunk shape, at the edge too.
@@ -61,7 +61,7 @@ pub struct ChunkSpec {
 
 /// One projection: a part of a chunk, and its place in the array.
 #[derive(Debug, Clone, Copy)]
-pub struct Row {
+pub struct Projection {
     /// Its axes in [`Batch::axes`].
     pub axes: Span,
     /// zarr's word that nothing of the chunk's valid part remains after a write.
@@ -70,27 +70,27 @@ pub struct Row {
 
 /// All projections of one chunk key.
 #[derive(Debug, Clone, Copy)]
-pub struct Group {
+pub struct Chunk {
     /// The key in [`Batch::keys`].
     pub key: Span,
     /// Which [`ChunkSpec`].
     pub spec: usize,
-    /// Its rows in [`Batch::order`].
-    pub rows: Span,
+    /// Its projections in [`Batch::order`].
+    pub projections: Span,
 }
 
-/// A batch as plain rows.
+/// A batch as plain projections.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// All keys, one after another.
     pub keys: String,
     /// Chunks, in the order of their first projection.
-    pub groups: Vec<Group>,
-    /// Row numbers, grouped by chunk, in batch order within a chunk.
+    pub chunks: Vec<Chunk>,
+    /// Projection numbers, grouped by chunk, in batch order within a chunk.
     pub order: Vec<usize>,
     /// Projections in batch order.
-    pub rows: Vec<Row>,
-    /// Axes of all rows.
+    pub projections: Vec<Projection>,
+    /// Axes of all projections.
     pub axes: Vec<Axis>,
     /// Their index lists.
     pub lists: Lists,
@@ -99,23 +99,23 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The chunk key of group `number`.
+    /// The chunk key of chunk `number`.
     pub fn key(&self, number: usize) -> &str {
-        &self.keys[self.groups[number].key.range()]
+        &self.keys[self.chunks[number].key.range()]
     }
 
-    /// The chunk spec of group `number`.
+    /// The chunk spec of chunk `number`.
     pub fn spec(&self, number: usize) -> &ChunkSpec {
-        &self.specs[self.groups[number].spec]
+        &self.specs[self.chunks[number].spec]
     }
 
-    /// Row numbers of group `number`.
-    pub fn row_numbers(&self, number: usize) -> &[usize] {
-        &self.order[self.groups[number].rows.range()]
+    /// Projection numbers of chunk `number`.
+    pub fn projection_numbers(&self, number: usize) -> &[usize] {
+        &self.order[self.chunks[number].projections.range()]
     }
 
-    /// The axes of every row of group `number`, in batch order.
-    pub fn rows_of(&self, number: usize) -> impl ExactSizeIterator<Item = &[Axis]> + Clone {
-        self.row_numbers(number).iter().map(|row| &self.axes[self.rows[*row].axes.range()])
+    /// The axes of every row of chunk `number`, in batch order.
+    pub fn projections_of(&self, number: usize) -> impl ExactSizeIterator<Item = &[Axis]> + Clone {
+        self.projection_numbers(number).iter().map(|row| &self.axes[self.projections[*row].axes.range()])
     }
 }

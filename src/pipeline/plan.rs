@@ -5,7 +5,7 @@
 
 use crate::codec::array_to_bytes::sharding::{Extent, Index, Sharding};
 use crate::error::Result;
-use crate::pipeline::image::{Layout, Rows};
+use crate::pipeline::decode::{Layout, Projections};
 use crate::selection::{Axis, Grid, Piece, Pieces, covers, is_whole, split};
 use crate::store::ByteRange;
 
@@ -23,14 +23,14 @@ pub struct ShardPlan {
 }
 
 impl ShardPlan {
-    /// Cuts `rows` along the grid of a shard of `shape`.
+    /// Cuts `projections` along the grid of a shard of `shape`.
     ///
     /// # Errors
     /// `Value` when the shape does not divide into subchunks.
-    pub fn new(sharding: &Sharding, shape: &[usize], rows: Rows<'_>, item_size: usize) -> Result<Self> {
+    pub fn new(sharding: &Sharding, shape: &[usize], projections: Projections<'_>, item_size: usize) -> Result<Self> {
         let grid = sharding.grid(shape)?;
         let layout = Layout::new(&sharding.inner, &sharding.chunk_shape, item_size)?;
-        let pieces = split(rows.axes.iter().copied(), rows.lists, &grid);
+        let pieces = split(projections.axes.iter().copied(), projections.lists, &grid);
         let mut starts = Vec::with_capacity(pieces.pieces.len() + 1);
         let mut start = 0;
         for run in pieces.by_subchunk() {

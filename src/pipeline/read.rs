@@ -8,27 +8,27 @@ use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::codec::{Chain, Serializer};
 use crate::error::{Error, Result, unless_dropped};
-use crate::memory::{Image, Kept, Place, Scratch, Shared, repeat, swapped};
-use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
+use crate::memory::{DecodedChunk, OutBytes, Scratch, SharedView, Slot, TextArena, repeat, swapped};
+use crate::pipeline::decode::{Layout, Projections, Reader, cost, neighbour};
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::source::{Opened, Size, Store, Window};
-use crate::pipeline::{Batch, Engine, shard};
+use crate::pipeline::{Batch, ChunkFormat, shard};
 use crate::selection::{Axis, count, is_whole};
 
 /// A batch that is being read.
 #[derive(Debug)]
 pub struct Read {
-    engine: Arc<Engine>,
+    format: Arc<ChunkFormat>,
     batch: Batch,
     store: Store,
-    out: Shared,
+    out: SharedView,
     fill: Vec<u8>,
     validate: bool,
     layouts: Vec<Layout>,
     sizes: Vec<Size>,
     missing: Vec<AtomicBool>,
     /// Text to which references in `out` point.
-    kept: Kept,
+    kept: TextArena,
 }
 
 impl Read {
@@ -36,38 +36,38 @@ impl Read {
     ///
     /// # Errors
     /// `Value` when a chunk shape does not fit the chain.
-    pub fn new(engine: Arc<Engine>, batch: Batch, store: Store, out: Shared, validate: bool) -> Result<Self> {
+    pub fn new(format: Arc<ChunkFormat>, batch: Batch, store: Store, out: SharedView, validate: bool) -> Result<Self> {
         let layouts = batch
             .specs
             .iter()
-            .map(|spec| Layout::new(&engine.chain, &spec.shape, engine.item_size))
+            .map(|spec| Layout::new(&format.chain, &spec.shape, format.item_size))
             .collect::<Result<Vec<_>>>()?;
-        let index = |layout: &Layout| match &engine.chain.serializer {
+        let index = |layout: &Layout| match &format.chain.serializer {
             Serializer::Sharding(sharding) => {
                 sharding.grid(&layout.stored_shape).map_or(0, |grid| sharding.index_size(grid.len()))
             }
             Serializer::Bytes | Serializer::Vlen(_) => 0,
         };
-        let unknown = engine.text.is_some() || engine.chain.foreign().is_some();
+        let unknown = format.text.is_some() || format.chain.python_call().is_some();
         let sizes = layouts.iter().map(|layout| Size::new(layout.len, index(layout)).or_any(unknown)).collect();
-        let fill = swapped(&engine.fill, out.element());
-        let missing = batch.groups.iter().map(|_| AtomicBool::new(false)).collect();
-        Ok(Self { engine, batch, store, out, fill, validate, layouts, sizes, missing, kept: Kept::default() })
+        let fill = swapped(&format.fill, out.element());
+        let missing = batch.chunks.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { format, batch, store, out, fill, validate, layouts, sizes, missing, kept: TextArena::default() })
     }
 
     /// Number of chunks.
     pub fn len(&self) -> usize {
-        self.batch.groups.len()
+        self.batch.chunks.len()
     }
 
     /// What the chunks have in common.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    pub fn format(&self) -> &ChunkFormat {
+        &self.format
     }
 
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
-        self.batch.groups.is_empty()
+        self.batch.chunks.is_empty()
     }
 
     /// The batch.
@@ -76,40 +76,40 @@ impl Read {
     }
 
     /// For every projection, in batch order, whether its chunk is missing.
-    pub fn missing_rows(&self) -> Vec<bool> {
-        let mut rows = vec![false; self.batch.rows.len()];
+    pub fn missing_projections(&self) -> Vec<bool> {
+        let mut projections = vec![false; self.batch.projections.len()];
         for (number, missing) in self.missing.iter().enumerate() {
             if missing.load(Ordering::Relaxed) {
-                for row in self.batch.row_numbers(number) {
-                    rows[*row] = true;
+                for row in self.batch.projection_numbers(number) {
+                    projections[*row] = true;
                 }
             }
         }
-        rows
+        projections
     }
 
     /// Bytes in one element.
     pub fn item_size(&self) -> usize {
-        self.engine.item_size
+        self.format.item_size
     }
 
     /// The chunk's steps.
     pub fn chain(&self) -> &Chain {
-        &self.engine.chain
+        &self.format.chain
     }
 
     /// What places decoded chunks in the array.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { engine: &self.engine, array: &self.out, fill: &self.fill, validate: self.validate, kept: &self.kept }
+        Reader { format: &self.format, array: &self.out, fill: &self.fill, validate: self.validate, kept: &self.kept }
     }
 
     /// The layout of chunk `number`.
     pub fn layout(&self, number: usize) -> &Layout {
-        &self.layouts[self.batch.groups[number].spec]
+        &self.layouts[self.batch.chunks[number].spec]
     }
 
     fn size(&self, number: usize) -> Size {
-        self.sizes[self.batch.groups[number].spec]
+        self.sizes[self.batch.chunks[number].spec]
     }
 
     /// Reads the chunks `range`, neighbours along the array's last axis together.
@@ -130,10 +130,10 @@ impl Read {
     }
 
     fn explain(&self, number: usize, error: Error) -> Error {
-        let error = match self.engine.chain.lone_sharding() {
+        let error = match self.format.chain.as_shard() {
             // Its subchunks have been named already.
             Some(_) => error,
-            None => self.layout(number).explain(error, &self.engine),
+            None => self.layout(number).explain(error, &self.format),
         };
         error.with_key(self.batch.key(number))
     }
@@ -141,33 +141,35 @@ impl Read {
     fn chunk(&self, number: usize) -> Result<()> {
         let mut single = [&[][..]];
         let many: Vec<&[Axis]>;
-        let mut axes = self.batch.rows_of(number);
+        let mut axes = self.batch.projections_of(number);
         let axes: &[&[Axis]] = if axes.len() == 1 {
-            single[0] = axes.next().expect("a group has a row");
+            single[0] = axes.next().expect("a chunk has a row");
             &single
         } else {
             many = axes.collect();
             &many
         };
-        let rows = Rows { axes, lists: &self.batch.lists };
-        let (reader, layout, chain) = (self.reader(), self.layout(number), &self.engine.chain);
+        let projections = Projections { axes, lists: &self.batch.lists };
+        let (reader, layout, chain) = (self.reader(), self.layout(number), &self.format.chain);
         let key = self.batch.key(number);
-        let lone = chain.lone_sharding();
-        if lone.is_some() || chain.is_raw() || reader.may_read_span(chain, layout, rows) {
+        let lone = chain.as_shard();
+        if lone.is_some() || chain.is_raw() || reader.may_read_span(chain, layout, projections) {
             let Some(opened) = self.store.open(number, key, self.size(number))? else {
-                return self.missing(number, rows);
+                return self.missing(number, projections);
             };
             let window = Window::whole(&opened)?;
             return match lone {
-                Some(sharding) => shard::read(&reader, window, sharding, &layout.shape, rows),
-                None if chain.is_raw() => reader.read_raw(window, layout, rows),
-                None => self.unless_missing(number, rows, reader.read_encoded(window, chain, layout, rows)),
+                Some(sharding) => shard::read(&reader, window, sharding, &layout.shape, projections),
+                None if chain.is_raw() => reader.read_raw(window, layout, projections),
+                None => {
+                    self.unless_missing(number, projections, reader.read_encoded(window, chain, layout, projections))
+                }
             };
         }
-        let mut buffer = Scratch::take(STORED);
+        let mut buffer = Scratch::take(Slot::Stored);
         match self.store.get(number, key, self.size(number), &mut buffer)? {
-            None => self.missing(number, rows),
-            Some(bytes) => self.unless_missing(number, rows, reader.decode(bytes, chain, layout, rows)),
+            None => self.missing(number, projections),
+            Some(bytes) => self.unless_missing(number, projections, reader.decode(bytes, chain, layout, projections)),
         }
     }
 
@@ -176,48 +178,48 @@ impl Read {
     /// # Errors
     /// As [`Read::chunks`].
     pub fn fed(&self, number: usize, stored: Option<&[u8]>) -> std::result::Result<(), (usize, Error)> {
-        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
-        let rows = Rows { axes: &axes, lists: &self.batch.lists };
-        let (reader, layout, chain) = (self.reader(), self.layout(number), &self.engine.chain);
+        let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
+        let projections = Projections { axes: &axes, lists: &self.batch.lists };
+        let (reader, layout, chain) = (self.reader(), self.layout(number), &self.format.chain);
         let outcome = match stored {
-            None => self.missing(number, rows),
-            Some(bytes) => self.unless_missing(number, rows, reader.decode(bytes, chain, layout, rows)),
+            None => self.missing(number, projections),
+            Some(bytes) => self.unless_missing(number, projections, reader.decode(bytes, chain, layout, projections)),
         };
         outcome.map_err(|error| (number, self.explain(number, error)))
     }
 
     /// A chunk of which a codec makes nothing counts as missing, as in zarr.
-    fn unless_missing(&self, number: usize, rows: Rows<'_>, outcome: Result<()>) -> Result<()> {
-        if unless_dropped(outcome)? { Ok(()) } else { self.missing(number, rows) }
+    fn unless_missing(&self, number: usize, projections: Projections<'_>, outcome: Result<()>) -> Result<()> {
+        if unless_dropped(outcome)? { Ok(()) } else { self.missing(number, projections) }
     }
 
     #[allow(clippy::unnecessary_wraps)]
-    fn missing(&self, number: usize, rows: Rows<'_>) -> Result<()> {
+    fn missing(&self, number: usize, projections: Projections<'_>) -> Result<()> {
         self.missing[number].store(true, Ordering::Relaxed);
-        self.reader().fill(rows);
+        self.reader().fill(projections);
         Ok(())
     }
 
     /// The axes of chunk `number`, if one projection wants all of it.
     fn whole(&self, number: usize) -> Option<&[Axis]> {
-        let mut rows = self.batch.rows_of(number);
-        let axes = rows.next().filter(|_| rows.len() == 0)?;
+        let mut projections = self.batch.projections_of(number);
+        let axes = projections.next().filter(|_| projections.len() == 0)?;
         is_whole(axes, &self.layout(number).shape).then_some(axes)
     }
 
     /// How many chunks from `at` on lie side by side in the array (at least two), and their distance there in bytes.
     fn line_from(&self, at: usize, end: usize) -> Option<(usize, isize)> {
         let layout = self.layout(at);
-        if !matches!(self.engine.chain.serializer, Serializer::Bytes) || layout.len.saturating_mul(2) > shard::LINE {
+        if !matches!(self.format.chain.serializer, Serializer::Bytes) || layout.len.saturating_mul(2) > shard::LINE {
             return None;
         }
         let first = self.whole(at)?;
-        if self.reader().direct(layout, Rows { axes: &[first], lists: &self.batch.lists }).is_some() {
+        if self.reader().direct(layout, Projections { axes: &[first], lists: &self.batch.lists }).is_some() {
             return None;
         }
         let most = (shard::LINE / layout.len.max(1)).min(end - at);
         let (mut len, mut before, mut distance) = (1, first, None);
-        while len < most && self.batch.groups[at + len].spec == self.batch.groups[at].spec {
+        while len < most && self.batch.chunks[at + len].spec == self.batch.chunks[at].spec {
             let Some(next) = self.whole(at + len) else { break };
             let Some(step) = neighbour(before, next, self.out.strides()) else { break };
             distance = Some(step);
@@ -229,14 +231,14 @@ impl Read {
 
     fn line(&self, range: Range<usize>, distance: isize) -> std::result::Result<(), (usize, Error)> {
         let (first, count, layout) = (range.start, range.len(), self.layout(range.start));
-        let mut images = Image::take();
-        let room = images.room(count * layout.len).map_err(|error| (first, error))?;
+        let mut decoded = DecodedChunk::take();
+        let room = decoded.room(count * layout.len).map_err(|error| (first, error))?;
         for number in range {
-            let image = &mut room[(number - first) * layout.len..][..layout.len];
-            let found = self.decode_into(number, Place::from(&mut *image)).map_err(|error| (number, error))?;
+            let decoded = &mut room[(number - first) * layout.len..][..layout.len];
+            let found = self.decode_into(number, OutBytes::from(&mut *decoded)).map_err(|error| (number, error))?;
             if !found {
                 self.missing[number].store(true, Ordering::Relaxed);
-                repeat(image, &self.engine.fill);
+                repeat(decoded, &self.format.fill);
             }
         }
         let axes = self.whole(first).expect("a line starts with a whole chunk");
@@ -245,9 +247,9 @@ impl Read {
     }
 
     /// Decodes chunk `number` into `place`; false if it is missing.
-    fn decode_into(&self, number: usize, place: Place<'_>) -> Result<bool> {
+    fn decode_into(&self, number: usize, place: OutBytes<'_>) -> Result<bool> {
         let key = self.batch.key(number);
-        if self.engine.chain.is_raw() {
+        if self.format.chain.is_raw() {
             let Some(opened) = self.store.open(number, key, self.size(number))? else { return Ok(false) };
             let window = Window::whole(&opened)?;
             if window.len != place.len() as u64 {
@@ -256,16 +258,16 @@ impl Read {
             window.read_into(0, place)?;
             return Ok(true);
         }
-        let mut stored = Scratch::take(STORED);
+        let mut stored = Scratch::take(Slot::Stored);
         let Some(bytes) = self.store.get(number, key, self.size(number), &mut stored)? else {
             return Ok(false);
         };
-        unless_dropped(self.engine.chain.decompress_into(bytes, place, self.validate))
+        unless_dropped(self.format.chain.decode_into(bytes, place, self.validate))
     }
 
     /// Whether the chunks are shards few enough that their subchunks should be the units.
-    pub fn few_shards(&self, threads: usize) -> bool {
-        threads > 1 && self.engine.chain.lone_sharding().is_some() && self.len() < 8 * threads
+    pub fn schedule_subchunks(&self, threads: usize) -> bool {
+        threads > 1 && self.format.chain.as_shard().is_some() && self.len() < 8 * threads
     }
 
     /// What is wanted of every shard, subchunk by subchunk; no I/O.
@@ -275,17 +277,17 @@ impl Read {
     pub fn shards(&self) -> Result<Vec<ShardRead>> {
         (0..self.len())
             .map(|number| {
-                let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
-                let rows = Rows { axes: &axes, lists: &self.batch.lists };
+                let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
+                let projections = Projections { axes: &axes, lists: &self.batch.lists };
                 let shape = &self.layout(number).shape;
-                let plan = ShardPlan::new(self.sharding(), shape, rows, self.engine.item_size)?;
+                let plan = ShardPlan::new(self.sharding(), shape, projections, self.format.item_size)?;
                 Ok(ShardRead { number, plan, opened: OnceLock::new() })
             })
             .collect()
     }
 
     fn sharding(&self) -> &Sharding {
-        self.engine.chain.lone_sharding().expect("asked for shards only")
+        self.format.chain.as_shard().expect("asked for shards only")
     }
 
     /// Reads the touched subchunks `range` of a shard; whoever comes first reads its index.
@@ -322,8 +324,8 @@ impl Read {
 
     fn open_shard(&self, shard: &ShardRead) -> Result<Option<OpenShard>> {
         let Some(opened) = self.store.open(shard.number, self.batch.key(shard.number), self.size(shard.number))? else {
-            let axes: Vec<&[Axis]> = self.batch.rows_of(shard.number).collect();
-            self.missing(shard.number, Rows { axes: &axes, lists: &self.batch.lists })?;
+            let axes: Vec<&[Axis]> = self.batch.projections_of(shard.number).collect();
+            self.missing(shard.number, Projections { axes: &axes, lists: &self.batch.lists })?;
             return Ok(None);
         };
         let window = Window::whole(&opened)?;
@@ -353,17 +355,17 @@ impl Read {
 
     /// About how long it takes to decode and place chunk `number`, in microseconds.
     pub fn estimate_decode(&self, number: usize) -> f64 {
-        let (layout, chain) = (self.layout(number), &self.engine.chain);
-        match chain.lone_sharding() {
+        let (layout, chain) = (self.layout(number), &self.format.chain);
+        match chain.as_shard() {
             None => {
-                let wanted: usize = self.batch.rows_of(number).map(count).sum();
-                cost(chain, layout.len, wanted * self.engine.item_size)
+                let wanted: usize = self.batch.projections_of(number).map(count).sum();
+                cost(chain, layout.len, wanted * self.format.item_size)
             }
             Some(sharding) => {
-                let touched: usize = self.batch.rows_of(number).map(|axes| touched(axes, sharding)).sum();
+                let touched: usize = self.batch.projections_of(number).map(|axes| touched(axes, sharding)).sum();
                 let subchunks = sharding.grid(&layout.shape).map_or(1, |grid| grid.len());
                 subchunks as f64 * 0.002
-                    + touched.min(subchunks) as f64 * shard::estimate(sharding, self.engine.item_size)
+                    + touched.min(subchunks) as f64 * shard::estimate(sharding, self.format.item_size)
             }
         }
     }

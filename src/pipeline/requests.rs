@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::codec::array_to_bytes::sharding::{Extent, Index, Sharding};
 use crate::error::{Error, Result};
-use crate::memory::Held;
-use crate::pipeline::image::Rows;
+use crate::memory::BorrowedBytes;
+use crate::pipeline::decode::Projections;
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::read::Read;
 use crate::pipeline::shard;
@@ -39,7 +39,7 @@ pub struct Request {
     /// What to feed the answer under.
     pub id: usize,
     /// The chunk.
-    pub group: usize,
+    pub chunk: usize,
     /// Which bytes of its object.
     pub range: ByteRange,
     /// How many they are about, decoded or not.
@@ -49,13 +49,13 @@ pub struct Request {
 /// Bytes of an object as the store gave them, and whatever keeps them alive.
 pub struct Part {
     start: u64,
-    bytes: Held,
+    bytes: BorrowedBytes,
     _owner: Box<dyn Any + Send + Sync>,
 }
 
 impl Part {
     /// The bytes `bytes`, which `owner` keeps alive.
-    pub fn new(bytes: Held, owner: Box<dyn Any + Send + Sync>) -> Self {
+    pub fn new(bytes: BorrowedBytes, owner: Box<dyn Any + Send + Sync>) -> Self {
         Self { start: 0, bytes, _owner: owner }
     }
 
@@ -91,7 +91,7 @@ pub enum Unit {
     /// A whole object; `None`: the chunk is missing.
     Object {
         /// The chunk.
-        group: usize,
+        chunk: usize,
         /// Its bytes.
         part: Option<Arc<Part>>,
     },
@@ -109,7 +109,7 @@ pub enum Unit {
 /// A shard, or a subchunk that is one.
 #[derive(Debug)]
 pub struct Node {
-    group: usize,
+    chunk: usize,
     depth: usize,
     /// Where it lies in the object; `None`: it is the object.
     extent: Option<Extent>,
@@ -126,7 +126,7 @@ enum Target {
 
 #[derive(Debug)]
 struct Asked {
-    group: usize,
+    chunk: usize,
     range: ByteRange,
     targets: Vec<(Extent, Target)>,
 }
@@ -148,48 +148,49 @@ impl Reading {
     /// `Value` when a shard shape does not divide into subchunks.
     pub fn new(read: Read, coalesce: Coalesce) -> Result<(Self, Vec<Request>)> {
         let reading = Self { coalesce, asked: Mutex::default(), gone: Mutex::default(), read };
-        let first = (0..reading.read.len()).map(|group| reading.first(group)).collect::<Result<_>>()?;
+        let first = (0..reading.read.len()).map(|chunk| reading.first(chunk)).collect::<Result<_>>()?;
         Ok((reading, first))
     }
 
-    fn first(&self, group: usize) -> Result<Request> {
+    fn first(&self, chunk: usize) -> Result<Request> {
         let read = &self.read;
-        let whole = |target| (ByteRange::Whole, read.layout(group).len as u64, target);
-        let (range, bytes, target) = match read.chain().lone_sharding() {
+        let whole = |target| (ByteRange::Whole, read.layout(chunk).len as u64, target);
+        let (range, bytes, target) = match read.chain().as_shard() {
             None => whole(Target::Object(None)),
             Some(sharding) => {
-                let axes: Vec<&[Axis]> = read.batch().rows_of(group).collect();
-                let rows = Rows { axes: &axes, lists: &read.batch().lists };
-                let plan = ShardPlan::new(sharding, &read.layout(group).shape, rows, read.item_size())?;
+                let axes: Vec<&[Axis]> = read.batch().projections_of(chunk).collect();
+                let projections = Projections { axes: &axes, lists: &read.batch().lists };
+                let plan = ShardPlan::new(sharding, &read.layout(chunk).shape, projections, read.item_size())?;
                 // Beyond the array's edge there is nothing to leave out.
-                let complete = read.batch().row_numbers(group).iter().any(|row| read.batch().rows[*row].complete);
+                let complete =
+                    read.batch().projection_numbers(chunk).iter().any(|row| read.batch().projections[*row].complete);
                 let all = complete || plan.len() == plan.grid.len();
                 let range = plan.index_request(sharding);
                 let bytes = sharding.index_size(plan.grid.len()) as u64;
-                let node = Arc::new(Node { group, depth: 0, extent: None, plan, index: OnceLock::new() });
+                let node = Arc::new(Node { chunk, depth: 0, extent: None, plan, index: OnceLock::new() });
                 if all { whole(Target::Object(Some(node))) } else { (range, bytes, Target::Index(node)) }
             }
         };
-        Ok(self.ask(group, range, bytes, vec![(Extent { offset: 0, len: bytes }, target)]))
+        Ok(self.ask(chunk, range, bytes, vec![(Extent { offset: 0, len: bytes }, target)]))
     }
 
-    fn ask(&self, group: usize, range: ByteRange, bytes: u64, targets: Vec<(Extent, Target)>) -> Request {
+    fn ask(&self, chunk: usize, range: ByteRange, bytes: u64, targets: Vec<(Extent, Target)>) -> Request {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push(Some(Asked { group, range, targets }));
-        Request { id: asked.len() - 1, group, range, bytes }
+        asked.push(Some(Asked { chunk, range, targets }));
+        Request { id: asked.len() - 1, chunk, range, bytes }
     }
 
     /// The sharding codec of shards at `depth`: 0 for the chunk itself.
     fn sharding(&self, depth: usize) -> &Sharding {
-        let outermost = self.read.chain().lone_sharding();
-        let nested = (0..depth).fold(outermost, |sharding, _| sharding.and_then(|s| s.inner.lone_sharding()));
+        let outermost = self.read.chain().as_shard();
+        let nested = (0..depth).fold(outermost, |sharding, _| sharding.and_then(|s| s.inner.as_shard()));
         nested.expect("a node is made for a shard")
     }
 
     /// Takes what the store gave for request `id` (`None`: no such object): the next requests, and what can be decoded.
     ///
     /// # Errors
-    /// A damaged index, with the chunk key; the group's number with it.
+    /// A damaged index, with the chunk key; the chunk's number with it.
     pub fn feed(
         &self,
         id: usize,
@@ -199,12 +200,12 @@ impl Reading {
         let Some(asked) = asked else {
             return Err((0, Error::value(format!("request {id} was not made, or was answered already"))));
         };
-        let group = asked.group;
-        self.feed_asked(asked, part).map_err(|error| (group, error.with_key(self.read.batch().key(group))))
+        let chunk = asked.chunk;
+        self.feed_asked(asked, part).map_err(|error| (chunk, error.with_key(self.read.batch().key(chunk))))
     }
 
     fn feed_asked(&self, asked: Asked, part: Option<Part>) -> Result<(Vec<Request>, Vec<Unit>)> {
-        let group = asked.group;
+        let chunk = asked.chunk;
         let Some(mut part) = part else {
             let first = |target: &Target| match target {
                 Target::Object(_) => true,
@@ -212,9 +213,9 @@ impl Reading {
                 Target::Subchunk(..) => false,
             };
             if asked.targets.iter().any(|(_, target)| first(target)) {
-                return Ok((Vec::new(), vec![Unit::Object { group, part: None }]));
+                return Ok((Vec::new(), vec![Unit::Object { chunk, part: None }]));
             }
-            self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
             return Ok((Vec::new(), Vec::new()));
         };
         if let ByteRange::Range { start, len } = asked.range {
@@ -232,7 +233,7 @@ impl Reading {
         let mut ready: Vec<(Arc<Node>, usize)> = Vec::new();
         for (extent, target) in asked.targets {
             match target {
-                Target::Object(None) => units.push(Unit::Object { group, part: Some(Arc::clone(&part)) }),
+                Target::Object(None) => units.push(Unit::Object { chunk, part: Some(Arc::clone(&part)) }),
                 Target::Object(Some(node)) => {
                     let opened = Opened::Bytes(part.bytes());
                     let index = shard::read_index(Window::whole(&opened)?, self.sharding(0), &node.plan)?;
@@ -251,7 +252,7 @@ impl Reading {
             }
         }
         units_of(ready, Some(&part), &mut units);
-        Ok((self.merge(group, next), units))
+        Ok((self.merge(chunk, next), units))
     }
 
     /// Shards that went between their index and their subchunks: missing as a whole, as for zarr. To be run once nothing
@@ -260,7 +261,7 @@ impl Reading {
         let mut gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
         gone.sort_unstable();
         gone.dedup();
-        gone.into_iter().map(|group| Unit::Object { group, part: None }).collect()
+        gone.into_iter().map(|chunk| Unit::Object { chunk, part: None }).collect()
     }
 
     /// What the index of `node` leads to: bytes to get, and subchunks that are missing.
@@ -291,7 +292,7 @@ impl Reading {
                 )));
             };
             let extent = Extent { offset, len: extent.len };
-            let nested = match sharding.inner.lone_sharding() {
+            let nested = match sharding.inner.as_shard() {
                 Some(inner) => self.nested(node, number, inner, extent)?,
                 None => None,
             };
@@ -311,20 +312,20 @@ impl Reading {
         extent: Extent,
     ) -> Result<Option<(Extent, Target)>> {
         let axes = node.plan.axes(number);
-        let rows = Rows { axes: &axes, lists: &node.plan.pieces.lists };
-        let plan = ShardPlan::new(inner, &node.plan.layout.shape, rows, self.read.item_size())?;
+        let projections = Projections { axes: &axes, lists: &node.plan.pieces.lists };
+        let plan = ShardPlan::new(inner, &node.plan.layout.shape, projections, self.read.item_size())?;
         if plan.len() == plan.grid.len() {
             return Ok(None);
         }
         let len = (inner.index_size(plan.grid.len()) as u64).min(extent.len);
         let offset = if inner.index_at_start { extent.offset } else { extent.offset + extent.len - len };
-        let (group, depth) = (node.group, node.depth + 1);
-        let node = Arc::new(Node { group, depth, extent: Some(extent), plan, index: OnceLock::new() });
+        let (chunk, depth) = (node.chunk, node.depth + 1);
+        let node = Arc::new(Node { chunk, depth, extent: Some(extent), plan, index: OnceLock::new() });
         Ok(Some((Extent { offset, len }, Target::Index(node))))
     }
 
     /// Puts what lies close together into one request.
-    fn merge(&self, group: usize, mut wanted: Vec<(Extent, Target)>) -> Vec<Request> {
+    fn merge(&self, chunk: usize, mut wanted: Vec<(Extent, Target)>) -> Vec<Request> {
         wanted.sort_by_key(|(extent, _)| (extent.offset, extent.len));
         let mut requests = Vec::new();
         let mut run: Vec<(Extent, Target)> = Vec::new();
@@ -337,20 +338,20 @@ impl Reading {
             if joins {
                 span.end = span.end.max(end);
             } else {
-                self.flush(group, &mut run, &span, &mut requests);
+                self.flush(chunk, &mut run, &span, &mut requests);
                 span = extent.offset..end;
             }
             run.push((extent, target));
         }
-        self.flush(group, &mut run, &span, &mut requests);
+        self.flush(chunk, &mut run, &span, &mut requests);
         requests
     }
 
-    fn flush(&self, group: usize, run: &mut Vec<(Extent, Target)>, span: &Range<u64>, requests: &mut Vec<Request>) {
+    fn flush(&self, chunk: usize, run: &mut Vec<(Extent, Target)>, span: &Range<u64>, requests: &mut Vec<Request>) {
         if !run.is_empty() {
             let len = span.end - span.start;
             let range = ByteRange::Range { start: span.start, len };
-            requests.push(self.ask(group, range, len, std::mem::take(run)));
+            requests.push(self.ask(chunk, range, len, std::mem::take(run)));
         }
     }
 
@@ -360,7 +361,7 @@ impl Reading {
     /// The chunk's number, and its error with the chunk key.
     pub fn run(&self, unit: &Unit) -> std::result::Result<(), (usize, Error)> {
         match unit {
-            Unit::Object { group, part } => self.read.fed(*group, part.as_deref().map(Part::bytes)),
+            Unit::Object { chunk, part } => self.read.fed(*chunk, part.as_deref().map(Part::bytes)),
             Unit::Subchunks { node, numbers, part } => {
                 let opened = part.as_ref().map_or(Opened::Part { start: 0, bytes: &[] }, |part| part.opened());
                 let parts = || {
@@ -370,7 +371,7 @@ impl Reading {
                     let shard = shard::Shard { window, sharding: self.sharding(node.depth), plan: &node.plan, index };
                     shard::read_subchunks(&self.read.reader(), shard, numbers.clone())
                 };
-                parts().map_err(|error: Error| (node.group, error.with_key(self.read.batch().key(node.group))))
+                parts().map_err(|error: Error| (node.chunk, error.with_key(self.read.batch().key(node.chunk))))
             }
         }
     }
@@ -378,7 +379,7 @@ impl Reading {
     /// About how long `unit` takes on one thread, in microseconds.
     pub fn estimate(&self, unit: &Unit) -> f64 {
         match unit {
-            Unit::Object { group, .. } => self.read.estimate_decode(*group),
+            Unit::Object { chunk, .. } => self.read.estimate_decode(*chunk),
             Unit::Subchunks { node, numbers, .. } => {
                 let sharding = self.sharding(node.depth);
                 numbers.len() as f64 * shard::estimate(sharding, self.read.item_size())

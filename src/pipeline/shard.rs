@@ -3,9 +3,9 @@
 use crate::codec::array_to_bytes::sharding::{Extent, Index, Sharding};
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::error::{Error, Result, unless_dropped};
-use crate::memory::{CopyAxis, Image, Place, Scratch, Walk, repeat};
-use crate::pipeline::image::{Layout, Reader, Rows, STORED, cost, neighbour};
-use crate::pipeline::place::Placer;
+use crate::memory::{CopyAxis, DecodedChunk, OutBytes, Scratch, Slot, Walk, repeat};
+use crate::pipeline::decode::{Layout, Projections, Reader, cost, neighbour};
+use crate::pipeline::placement::Placer;
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::source::{UNKNOWN, Window};
 use crate::selection::{Axis, Lists};
@@ -18,20 +18,20 @@ pub const LINE: usize = 1 << 20;
 /// # Errors
 /// `Value` when it is truncated or damaged.
 pub fn read_index(window: Window<'_>, sharding: &Sharding, plan: &ShardPlan) -> Result<Index> {
-    let mut buffer = Scratch::take(STORED);
+    let mut buffer = Scratch::take(Slot::Stored);
     let stored = window.request(plan.index_request(sharding)).read(&mut buffer)?;
     plan.feed_index(stored, sharding)
 }
 
-/// Reads all that `rows` want of the shard in `window`.
+/// Reads all that `projections` want of the shard in `window`.
 pub fn read(
     reader: &Reader<'_>,
     window: Window<'_>,
     sharding: &Sharding,
     shape: &[usize],
-    rows: Rows<'_>,
+    projections: Projections<'_>,
 ) -> Result<()> {
-    let plan = ShardPlan::new(sharding, shape, rows, reader.engine.item_size)?;
+    let plan = ShardPlan::new(sharding, shape, projections, reader.format.item_size)?;
     if reader.validate && plan.is_checked(sharding, window.len) {
         window.check()?;
     }
@@ -70,14 +70,14 @@ pub fn read_subchunks(reader: &Reader<'_>, shard: Shard<'_>, range: std::ops::Ra
 /// How many subchunks from `at` on form a line (at least two), and their byte distance in the array.
 fn line_from(reader: &Reader<'_>, shard: Shard<'_>, at: usize, end: usize) -> Option<(usize, isize)> {
     let Shard { sharding, plan, .. } = shard;
-    if sharding.inner.lone_sharding().is_some()
+    if sharding.inner.as_shard().is_some()
         || !matches!(sharding.inner.serializer, crate::codec::Serializer::Bytes)
         || plan.layout.len.saturating_mul(2) > LINE
     {
         return None;
     }
     let first = plan.whole(at)?;
-    if reader.direct(&plan.layout, Rows { axes: &[first], lists: &plan.pieces.lists }).is_some() {
+    if reader.direct(&plan.layout, Projections { axes: &[first], lists: &plan.pieces.lists }).is_some() {
         return None;
     }
     let most = (LINE / plan.layout.len.max(1)).min(end - at);
@@ -97,18 +97,20 @@ fn line_from(reader: &Reader<'_>, shard: Shard<'_>, at: usize, end: usize) -> Op
 fn read_line(reader: &Reader<'_>, shard: Shard<'_>, range: std::ops::Range<usize>, distance: isize) -> Result<()> {
     let Shard { window, sharding, plan, index } = shard;
     let (first, count) = (range.start, range.len());
-    let mut images = Image::take();
-    let room = images.room(count * plan.layout.len)?;
+    let mut decoded = DecodedChunk::take();
+    let room = decoded.room(count * plan.layout.len)?;
     for number in range {
-        let image = &mut room[(number - first) * plan.layout.len..][..plan.layout.len];
+        let decoded = &mut room[(number - first) * plan.layout.len..][..plan.layout.len];
         let subchunk = plan.subchunk(number);
         let present = match plan.request(number, index) {
-            Some(extent) => unless_dropped(decode_into(reader, window, sharding, extent, Place::from(&mut *image)))
-                .map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine), subchunk, extent, window))?,
+            Some(extent) => {
+                unless_dropped(decode_into(reader, window, sharding, extent, OutBytes::from(&mut *decoded)))
+                    .map_err(|error| at_subchunk(plan.layout.explain(error, reader.format), subchunk, extent, window))?
+            }
             None => false,
         };
         if !present {
-            repeat(image, &reader.engine.fill);
+            repeat(decoded, &reader.format.fill);
         }
     }
     let axes = plan.whole(first).expect("a line starts with a whole subchunk");
@@ -116,21 +118,21 @@ fn read_line(reader: &Reader<'_>, shard: Shard<'_>, range: std::ops::Range<usize
     Ok(())
 }
 
-/// Scatters `count` packed chunks that lie one after another in `images` to places `distance` bytes apart in the array,
+/// Scatters `count` packed chunks that lie one after another in `decoded` to places `distance` bytes isolated in the array,
 /// row by row: the first chunk's axes with one axis more.
 pub fn scatter_line(
     reader: &Reader<'_>,
     layout: &Layout,
     axes: &[Axis],
     lists: &Lists,
-    images: &[u8],
+    decoded: &[u8],
     count: usize,
     distance: isize,
 ) {
     let mut placer = Placer::default();
     let mut placement = placer.place(axes, lists, &layout.strides, reader.array.strides());
     placement.axes.push(CopyAxis { len: count, from: Walk::Stride(layout.len as isize), to: Walk::Stride(distance) });
-    reader.array.scatter(images, placement.chunk, placement.array, placement.axes.as_slice());
+    reader.array.scatter(decoded, placement.chunk, placement.array, placement.axes.as_slice());
 }
 
 /// Decodes a whole subchunk whose serializer is the bytes codec into `place`.
@@ -139,7 +141,7 @@ fn decode_into(
     window: Window<'_>,
     sharding: &Sharding,
     extent: Extent,
-    place: Place<'_>,
+    place: OutBytes<'_>,
 ) -> Result<()> {
     let window = window.part(extent);
     if sharding.inner.is_raw() {
@@ -148,9 +150,9 @@ fn decode_into(
         }
         return window.read_into(0, place);
     }
-    let mut stored = Scratch::take(STORED);
+    let mut stored = Scratch::take(Slot::Stored);
     let bytes = window.read(&mut stored)?;
-    sharding.inner.decompress_into(bytes, place, reader.validate)
+    sharding.inner.decode_into(bytes, place, reader.validate)
 }
 
 fn read_subchunk(reader: &Reader<'_>, shard: Shard<'_>, number: usize) -> Result<()> {
@@ -165,23 +167,23 @@ fn read_subchunk(reader: &Reader<'_>, shard: Shard<'_>, number: usize) -> Result
         many = plan.axes(number);
         &many
     };
-    let rows = Rows { axes, lists: &plan.pieces.lists };
+    let projections = Projections { axes, lists: &plan.pieces.lists };
     let Some(extent) = plan.request(number, index) else {
-        reader.fill(rows);
+        reader.fill(projections);
         return Ok(());
     };
     let part = window.part(extent);
-    let outcome = if let Some(inner) = sharding.inner.lone_sharding() {
-        read(reader, part, inner, &plan.layout.shape, rows)
+    let outcome = if let Some(inner) = sharding.inner.as_shard() {
+        read(reader, part, inner, &plan.layout.shape, projections)
     } else if sharding.inner.is_raw() {
-        reader.read_raw(part, &plan.layout, rows)
+        reader.read_raw(part, &plan.layout, projections)
     } else {
-        reader.read_encoded(part, &sharding.inner, &plan.layout, rows)
+        reader.read_encoded(part, &sharding.inner, &plan.layout, projections)
     };
     let present = unless_dropped(outcome)
-        .map_err(|error| at_subchunk(plan.layout.explain(error, reader.engine), subchunk, extent, window))?;
+        .map_err(|error| at_subchunk(plan.layout.explain(error, reader.format), subchunk, extent, window))?;
     if !present {
-        reader.fill(rows);
+        reader.fill(projections);
     }
     Ok(())
 }

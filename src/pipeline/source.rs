@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::codec::array_to_bytes::sharding::Extent;
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::error::{Error, Result};
-use crate::memory::{Held, Place};
+use crate::memory::{BorrowedBytes, OutBytes};
 use crate::store::ByteRange;
 use crate::store::local::{LocalStore, Object};
 use crate::store::zip::{self, ZipStore};
@@ -17,13 +17,13 @@ pub enum Store {
     Local(Arc<LocalStore>),
     /// Entries of an archive.
     Zip(Arc<ZipStore>),
-    /// The objects of a memory store, by group number of the batch; `None` for a missing key. `bindings/` keeps their
+    /// The objects of a memory store, by chunk number of the batch; `None` for a missing key. `bindings/` keeps their
     /// owners alive until the batch is done.
-    Memory(Vec<Option<Held>>),
+    Memory(Vec<Option<BorrowedBytes>>),
 }
 
 impl Store {
-    /// Opens the object of group `number` for ranged reads; `None`: missing.
+    /// Opens the object of chunk `number` for ranged reads; `None`: missing.
     pub fn open(&self, number: usize, key: &str, size: Size) -> Result<Option<Opened<'_>>> {
         Ok(match self {
             Self::Local(store) => store.open(key)?.map(|object| Opened::File(Arc::new(object))),
@@ -35,7 +35,7 @@ impl Store {
         })
     }
 
-    /// All bytes of the object of group `number`, in `buffer` unless they are in memory anyway; `None`: missing.
+    /// All bytes of the object of chunk `number`, in `buffer` unless they are in memory anyway; `None`: missing.
     pub fn get<'a>(
         &'a self,
         number: usize,
@@ -46,7 +46,7 @@ impl Store {
         Ok(match self {
             Self::Local(store) => store.get(key, size.hint, buffer)?.then_some(buffer.as_slice()),
             Self::Zip(store) => store.get(key, size.most, buffer)?,
-            Self::Memory(objects) => objects[number].as_ref().map(Held::bytes),
+            Self::Memory(objects) => objects[number].as_ref().map(BorrowedBytes::bytes),
         })
     }
 }
@@ -185,7 +185,7 @@ impl<'a> Window<'a> {
     ///
     /// # Errors
     /// `Value` naming both lengths when the window ends before.
-    pub fn read_into(&self, from: u64, mut place: Place<'_>) -> Result<()> {
+    pub fn read_into(&self, from: u64, mut place: OutBytes<'_>) -> Result<()> {
         if from.checked_add(place.len() as u64).is_none_or(|end| end > self.len) {
             return Err(wrong_length(self.len as usize, from as usize + place.len()));
         }

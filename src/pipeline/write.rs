@@ -7,16 +7,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::codec::array_to_bytes::sharding::Sharding;
 use crate::error::{Error, Result};
-use crate::memory::{Image, Scratch, Shared};
+use crate::memory::{DecodedChunk, Scratch, SharedView, Slot};
+use crate::pipeline::decode::{Layout, Projections};
 use crate::pipeline::encode::{Encoded, Writer};
-use crate::pipeline::image::{Layout, Rows, STORED};
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::source::{Size, Store};
-use crate::pipeline::{Batch, Engine, encode};
+use crate::pipeline::{Batch, ChunkFormat, encode};
 use crate::selection::{Axis, covers};
-
-/// Scratch slot of encoded chunks on their way out.
-const OUT: usize = 3;
 
 /// What became of a chunk of a memory store; `bindings/` carries it out.
 #[derive(Debug)]
@@ -30,10 +27,10 @@ pub enum Stored {
 /// A batch that is being written.
 #[derive(Debug)]
 pub struct Write {
-    engine: Arc<Engine>,
+    format: Arc<ChunkFormat>,
     batch: Batch,
     store: Store,
-    value: Shared,
+    value: SharedView,
     validate: bool,
     layouts: Vec<Layout>,
     stored: Vec<Mutex<Option<Stored>>>,
@@ -44,29 +41,35 @@ impl Write {
     ///
     /// # Errors
     /// `Value` when a chunk shape does not fit the chain.
-    pub fn new(engine: Arc<Engine>, batch: Batch, store: Store, value: Shared, validate: bool) -> Result<Self> {
+    pub fn new(
+        format: Arc<ChunkFormat>,
+        batch: Batch,
+        store: Store,
+        value: SharedView,
+        validate: bool,
+    ) -> Result<Self> {
         let layouts = batch
             .specs
             .iter()
-            .map(|spec| Layout::new(&engine.chain, &spec.shape, engine.item_size))
+            .map(|spec| Layout::new(&format.chain, &spec.shape, format.item_size))
             .collect::<Result<_>>()?;
-        let stored = batch.groups.iter().map(|_| Mutex::new(None)).collect();
-        Ok(Self { engine, batch, store, value, validate, layouts, stored })
+        let stored = batch.chunks.iter().map(|_| Mutex::new(None)).collect();
+        Ok(Self { format, batch, store, value, validate, layouts, stored })
     }
 
     /// Number of chunks.
     pub fn len(&self) -> usize {
-        self.batch.groups.len()
+        self.batch.chunks.len()
     }
 
     /// What the chunks have in common.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    pub fn format(&self) -> &ChunkFormat {
+        &self.format
     }
 
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.batch.groups.is_empty()
+        self.batch.chunks.is_empty()
     }
 
     /// The batch.
@@ -74,14 +77,14 @@ impl Write {
         &self.batch
     }
 
-    /// What a memory store has to do for group `number`, once.
+    /// What a memory store has to do for chunk `number`, once.
     pub fn take_stored(&self, number: usize) -> Option<Stored> {
         self.stored[number].lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn writer(&self, number: usize) -> Writer<'_> {
         Writer {
-            engine: &self.engine,
+            format: &self.format,
             value: &self.value,
             validate: self.validate,
             write_empty: self.batch.spec(number).write_empty,
@@ -90,7 +93,7 @@ impl Write {
 
     /// The layout of chunk `number`.
     pub fn layout(&self, number: usize) -> &Layout {
-        &self.layouts[self.batch.groups[number].spec]
+        &self.layouts[self.batch.chunks[number].spec]
     }
 
     /// Writes the chunks `range`.
@@ -117,31 +120,31 @@ impl Write {
     /// # Errors
     /// `Value` when a shard shape does not divide into subchunks.
     pub fn needs_old(&self, number: usize) -> Result<bool> {
-        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
-        let Some(sharding) = self.engine.chain.lone_sharding() else {
+        let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
+        let Some(sharding) = self.format.chain.as_shard() else {
             return Ok(!self.is_complete(number, &axes));
         };
-        let rows = Rows { axes: &axes, lists: &self.batch.lists };
-        let plan = ShardPlan::new(sharding, &self.layout(number).shape, rows, self.engine.item_size)?;
+        let projections = Projections { axes: &axes, lists: &self.batch.lists };
+        let plan = ShardPlan::new(sharding, &self.layout(number).shape, projections, self.format.item_size)?;
         Ok(!plan.overwrites_all())
     }
 
     fn is_complete(&self, number: usize, axes: &[&[Axis]]) -> bool {
         // An edge chunk may be complete though the selection leaves out what lies beyond the array's edge.
-        self.batch.row_numbers(number).iter().any(|row| self.batch.rows[*row].complete)
+        self.batch.projection_numbers(number).iter().any(|row| self.batch.projections[*row].complete)
             || axes.iter().any(|axes| covers(axes, &self.layout(number).shape))
     }
 
     /// `fed`: the stored bytes, where somebody else got them.
     #[allow(clippy::option_option, reason = "bytes that are missing are not bytes that nobody got")]
     fn chunk(&self, number: usize, fed: Option<Option<&[u8]>>) -> Result<()> {
-        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
-        let rows = Rows { axes: &axes, lists: &self.batch.lists };
-        let (chain, layout, key) = (&self.engine.chain, self.layout(number), self.batch.key(number));
+        let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
+        let projections = Projections { axes: &axes, lists: &self.batch.lists };
+        let (chain, layout, key) = (&self.format.chain, self.layout(number), self.batch.key(number));
         let writer = self.writer(number);
-        let mut existing = Scratch::take(STORED);
-        if let Some(sharding) = chain.lone_sharding() {
-            let plan = ShardPlan::new(sharding, &layout.shape, rows, self.engine.item_size)?;
+        let mut existing = Scratch::take(Slot::Stored);
+        if let Some(sharding) = chain.as_shard() {
+            let plan = ShardPlan::new(sharding, &layout.shape, projections, self.format.item_size)?;
             let stored = match fed {
                 Some(stored) => stored.filter(|_| !plan.overwrites_all()),
                 None if plan.overwrites_all() => None,
@@ -158,10 +161,10 @@ impl Write {
             Some(stored) => stored,
             None => self.store.get(number, key, Size::new(layout.len, 0), &mut existing)?,
         };
-        let (mut image, mut out) = (Image::take(), Scratch::take(OUT));
-        match writer.encode(chain, layout, old, rows, &mut image, &mut out)? {
+        let (mut decoded, mut out) = (DecodedChunk::take(), Scratch::take(Slot::Encoded));
+        match writer.encode(chain, layout, old, projections, &mut decoded, &mut out)? {
             Encoded::Empty => self.erase(number),
-            Encoded::Image => self.set(number, &[&image]),
+            Encoded::DecodedChunk => self.set(number, &[&decoded]),
             Encoded::Out => self.set(number, &[&out]),
         }
     }
@@ -208,17 +211,17 @@ impl Write {
     }
 
     /// Whether the chunks are shards few enough that their subchunks should be the units.
-    pub fn few_shards(&self, threads: usize) -> bool {
-        threads > 1 && self.engine.chain.lone_sharding().is_some() && self.len() < 8 * threads
+    pub fn schedule_subchunks(&self, threads: usize) -> bool {
+        threads > 1 && self.format.chain.as_shard().is_some() && self.len() < 8 * threads
     }
 
     /// Whether chunks are shards, which [`Write::subchunks_over`] can encode by parts.
     pub fn is_shard(&self) -> bool {
-        self.engine.chain.lone_sharding().is_some()
+        self.format.chain.as_shard().is_some()
     }
 
     fn sharding(&self) -> &Sharding {
-        self.engine.chain.lone_sharding().expect("asked for shards only")
+        self.format.chain.as_shard().expect("asked for shards only")
     }
 
     /// What is written to every shard, subchunk by subchunk; no I/O.
@@ -234,9 +237,9 @@ impl Write {
     /// # Errors
     /// As there.
     pub fn shard(&self, number: usize) -> Result<ShardWrite> {
-        let axes: Vec<&[Axis]> = self.batch.rows_of(number).collect();
-        let rows = Rows { axes: &axes, lists: &self.batch.lists };
-        let plan = ShardPlan::new(self.sharding(), &self.layout(number).shape, rows, self.engine.item_size)?;
+        let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
+        let projections = Projections { axes: &axes, lists: &self.batch.lists };
+        let plan = ShardPlan::new(self.sharding(), &self.layout(number).shape, projections, self.format.item_size)?;
         Ok(ShardWrite {
             number,
             left: AtomicUsize::new(plan.len()),
@@ -316,7 +319,7 @@ impl Write {
 
     /// About how long it takes to encode chunk `number`, in microseconds.
     pub fn estimate_encode(&self, number: usize) -> f64 {
-        let per_kib = if self.engine.chain.is_raw() { 0.5 } else { self.engine.chain.pace().encode };
+        let per_kib = if self.format.chain.is_raw() { 0.5 } else { self.format.chain.cost_per_kib().encode };
         self.layout(number).len as f64 / 1024.0 * per_kib
     }
 }

@@ -23,7 +23,7 @@ pub fn bitround(side: Side, keep: u32) -> Result<Flat> {
         return Ok(Flat::new("bitround", (side, side), [Some(refuse)], []));
     };
     // The bits are an integer, to whose dropped part one less than half is added, and one more where the last kept bit is
-    // odd. NaN and infinities are not told apart, as in numcodecs.
+    // odd. NaN and infinities are not told isolated, as in numcodecs.
     let stage = (drop > 0).then(|| match side.number {
         Number::F16 => {
             Stage::map(move |bits: u16| bits.wrapping_add((bits >> drop & 1) + ((1 << (drop - 1)) - 1)) >> drop << drop)

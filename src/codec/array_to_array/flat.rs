@@ -5,9 +5,9 @@ use std::fmt;
 
 use super::number::{Number, Side};
 use super::{Numeric, converter};
-use crate::codec::bytes_to_bytes::{BytesToBytes, reserve, too_long, wrong_length};
+use crate::codec::bytes_to_bytes::{Step, reserve, too_long, wrong_length};
 use crate::error::{Error, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// Elements of a block.
 pub const BLOCK: usize = 512;
@@ -174,13 +174,13 @@ fn run(stages: &[Stage], item: usize, input: &[u8], mut put: impl FnMut(&[u8])) 
     Ok(())
 }
 
-impl BytesToBytes for Flat {
+impl Step for Flat {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         reserve(out, self.length(input.len(), self.decoded, self.encoded)?)?;
         run(&self.encode, self.decoded, input, |block| out.extend_from_slice(block))
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         let len = self.length(input.len(), self.encoded, self.decoded)?;
         if len != place.len() {
             return Err(wrong_length(len, place.len()));

@@ -1,9 +1,9 @@
 //! The `packbits` codec: truth values as bits, first the highest, after one byte that counts the bits of padding.
 //! <https://numcodecs.readthedocs.io/en/stable/filter/packbits.html>
 
-use crate::codec::bytes_to_bytes::{BytesToBytes, reserve, too_long, wrong_length};
+use crate::codec::bytes_to_bytes::{Step, reserve, too_long, wrong_length};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// Bytes unpacked at a time.
 const BLOCK: usize = 512;
@@ -61,7 +61,7 @@ fn unpack(packed: &[u8], mut count: usize, mut put: impl FnMut(&[u8])) {
     }
 }
 
-impl BytesToBytes for PackBits {
+impl Step for PackBits {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let packed = input.len().div_ceil(8);
         reserve(out, packed + 1)?;
@@ -76,7 +76,7 @@ impl BytesToBytes for PackBits {
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         let (packed, count) = parts(input, self.shaped)?;
         if count != place.len() {
             return Err(wrong_length(count, place.len()));

@@ -6,9 +6,9 @@ use pco::standalone::{DecompressorItem, FileDecompressor, guarantee, simple_comp
 use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 use crate::codec::array_to_array::{Number, Numeric, converter, with_number};
-use crate::codec::bytes_to_bytes::{BytesToBytes, Pace, reserve, too_long, wrong_length};
+use crate::codec::bytes_to_bytes::{Cost, Step, reserve, too_long, wrong_length};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// Numbers decoded at a time; pco wants a multiple of 256.
 const BLOCK: usize = 4096;
@@ -148,7 +148,7 @@ fn each<T: Numeric + PcoNumber>(
     Ok(())
 }
 
-impl BytesToBytes for Pcodec {
+impl Step for Pcodec {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let encoded = with_number!(self.number, T => self.compress::<T>(input)?; reals)
             .ok_or_else(|| Error::new(Kind::Type, format!("pcodec does not know {:?}", self.number)))?;
@@ -166,7 +166,7 @@ impl BytesToBytes for Pcodec {
         decoded.saturating_add(around).saturating_mul(2).saturating_add(1 << 16)
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         let expected = place.len();
         // Followed past the expected length, since damage further on decides the error's class.
         let limit = expected.saturating_mul(2).saturating_add(1 << 20);
@@ -199,7 +199,7 @@ impl BytesToBytes for Pcodec {
         outcome
     }
 
-    fn pace(&self) -> Pace {
-        Pace { encode: 30.0, decode: 2.0 }
+    fn cost_per_kib(&self) -> Cost {
+        Cost { encode: 30.0, decode: 2.0 }
     }
 }

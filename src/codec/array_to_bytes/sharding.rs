@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::codec::array_to_array::transpose::Transpose;
-use crate::codec::bytes_to_bytes::BytesToBytes;
+use crate::codec::bytes_to_bytes::Step;
 use crate::codec::{Chain, Serializer};
 use crate::error::{Error, Result};
 use crate::selection::Grid;
@@ -36,7 +36,7 @@ pub struct Sharding {
     /// Array-to-array steps of the index, an array of the grid's shape with one dimension of 2 more.
     pub index_transpose: Transpose,
     /// Bytes-to-bytes steps of the index, all of fixed size.
-    pub index_steps: Vec<Arc<dyn BytesToBytes>>,
+    pub index_steps: Vec<Arc<dyn Step>>,
     /// Whether the index comes first.
     pub index_at_start: bool,
     /// Order of the subchunks' bytes in a shard that we write.

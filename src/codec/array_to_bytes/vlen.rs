@@ -4,7 +4,7 @@
 //! `vlen-utf8`, `vlen-bytes`). Bytes after the last element are ignored, as numcodecs ignores them.
 
 use crate::error::{Error, Kind, Result};
-use crate::memory::{REFERENCE, Reference, Vouched};
+use crate::memory::{REFERENCE, Reference, ValidReferences};
 
 /// Bytes of a stored number.
 const NUMBER: usize = 4;
@@ -15,7 +15,7 @@ pub struct Vlen {
     /// Whether the elements are text, so that they must be UTF-8.
     pub utf8: bool,
     /// That images may be followed.
-    pub vouched: Vouched,
+    pub vouched: ValidReferences,
 }
 
 impl Vlen {
@@ -118,7 +118,7 @@ mod tests {
 
     fn codec(utf8: bool) -> Vlen {
         // SAFETY: the tests keep the text that they decode.
-        Vlen { utf8, vouched: unsafe { Vouched::new() } }
+        Vlen { utf8, vouched: unsafe { ValidReferences::new() } }
     }
 
     fn stored_form(elements: &[&[u8]]) -> Vec<u8> {

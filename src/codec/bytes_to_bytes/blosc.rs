@@ -9,9 +9,9 @@ use std::ops::Range;
 use blosc_src as sys;
 
 use super::output::{append, copy_exactly, fill_beside, reserve, too_long};
-use super::{BytesToBytes, Pace};
+use super::{Cost, Step};
 use crate::error::{Error, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 const HEADER: usize = sys::BLOSC_MIN_HEADER_LENGTH as usize;
 /// A run of this many 0xFF bytes would overflow the match length of the blosclz decoder, which then writes out of
@@ -112,7 +112,7 @@ fn has_overflowing_run(input: &[u8]) -> bool {
 }
 
 /// Decodes all of `input` under its own, checked `header` to `place`, which has the length of the header.
-fn decode(input: &[u8], header: &Header, mut place: Place<'_>) -> Result<()> {
+fn decode(input: &[u8], header: &Header, mut place: OutBytes<'_>) -> Result<()> {
     if header.copied {
         return copy_exactly(&input[HEADER..HEADER + header.nbytes], place);
     }
@@ -126,7 +126,7 @@ fn decode(input: &[u8], header: &Header, mut place: Place<'_>) -> Result<()> {
 
 /// Decodes items of `input` from number `first` on, under its own, checked `header`, to fill `place`. Blocks and `place`
 /// are whole items, and these lie within the buffer.
-fn decode_items(input: &[u8], header: &Header, first: usize, mut place: Place<'_>) -> Result<()> {
+fn decode_items(input: &[u8], header: &Header, first: usize, mut place: OutBytes<'_>) -> Result<()> {
     let items = place.len() / header.typesize;
     // SAFETY: as in `decode`; the items lie within the buffer and fill the place, and the call has its state on the
     // stack only.
@@ -135,7 +135,7 @@ fn decode_items(input: &[u8], header: &Header, first: usize, mut place: Place<'_
     if usize::try_from(got) == Ok(place.len()) { Ok(()) } else { Err(damaged(&got.to_string())) }
 }
 
-impl BytesToBytes for Blosc {
+impl Step for Blosc {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let refused = |what: &str| Error::runtime(format!("error during blosc compression: {what}"));
         if c_int::try_from(input.len()).is_err() {
@@ -156,7 +156,7 @@ impl BytesToBytes for Blosc {
         // Above its largest typesize, 255, the library takes the input for single bytes.
         let typesize = self.typesize.min(sys::BLOSC_MAX_TYPESIZE as usize + 1);
         // The same room as in numcodecs: how well a block must compress depends on it.
-        let fill = |mut place: Place<'_>| {
+        let fill = |mut place: OutBytes<'_>| {
             // SAFETY: the input can be read and, as every place, the place be written for its length; the name ends with a zero byte, and the context call
             // touches none of the library's global state.
             let got = unsafe {
@@ -179,7 +179,7 @@ impl BytesToBytes for Blosc {
         unsafe { append(out, input.len() + HEADER, fill) }
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         let header = header(input)?;
         if header.nbytes != place.len() {
             // Damage may be in the length itself, which is another error than sound bytes of another length.
@@ -202,12 +202,12 @@ impl BytesToBytes for Blosc {
             }
             return Err(too_long(limit));
         }
-        let fill = |place: Place<'_>| decode(input, &header, place).map(|()| header.nbytes);
+        let fill = |place: OutBytes<'_>| decode(input, &header, place).map(|()| header.nbytes);
         // SAFETY: `decode` fills its place or fails.
         unsafe { append(out, header.nbytes, fill) }
     }
 
-    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: Place<'_>) -> Option<Result<()>> {
+    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: OutBytes<'_>) -> Option<Result<()>> {
         let header = match header(input) {
             Ok(header) if header.nbytes == decoded_len => header,
             Ok(_) => return None,
@@ -271,14 +271,14 @@ impl BytesToBytes for Blosc {
         parts.collect()
     }
 
-    fn pace(&self) -> Pace {
+    fn cost_per_kib(&self) -> Cost {
         let fast = matches!(self.compressor.to_bytes(), b"blosclz" | b"lz4");
         let encode = match self.clevel {
             level if fast || level <= 1 => 3.0,
             ..=5 => 15.0,
             _ => 100.0,
         };
-        Pace { encode, decode: 0.8 }
+        Cost { encode, decode: 0.8 }
     }
 }
 

@@ -8,9 +8,9 @@ use std::io;
 use libbz2_rs_sys as sys;
 
 use super::output::{append, fill_beside, too_long};
-use super::{BytesToBytes, Pace};
+use super::{Cost, Step};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// What one call may be given: the library counts in 32 bits.
 const PIECE: usize = c_uint::MAX as usize;
@@ -97,7 +97,7 @@ impl Stream {
         &mut self,
         step: impl Fn(*mut sys::bz_stream, bool) -> c_int,
         input: &mut &[u8],
-        mut place: Place<'_>,
+        mut place: OutBytes<'_>,
     ) -> Result<(usize, bool)> {
         let mut written = 0;
         loop {
@@ -122,7 +122,7 @@ impl Stream {
         }
     }
 
-    fn decode(&mut self, input: &mut &[u8], place: Place<'_>) -> Result<(usize, bool)> {
+    fn decode(&mut self, input: &mut &[u8], place: OutBytes<'_>) -> Result<(usize, bool)> {
         // SAFETY: `run` gives a stream with an input that can be read and, as every place, an output that can be written
         // for their lengths; it was initialised for decoding.
         self.run(|raw, _| unsafe { sys::BZ2_bzDecompress(raw) }, input, place)
@@ -132,7 +132,7 @@ impl Stream {
     fn finish_block(&mut self, input: &mut &[u8]) -> Result<()> {
         let mut passing = [0; 1 << 14];
         for _ in 0..BLOCK.div_ceil(passing.len()) {
-            let (written, ended) = self.decode(input, Place::from(&mut passing[..]))?;
+            let (written, ended) = self.decode(input, OutBytes::from(&mut passing[..]))?;
             if ended || written < passing.len() {
                 break;
             }
@@ -140,7 +140,7 @@ impl Stream {
         Ok(())
     }
 
-    fn encode(&mut self, input: &mut &[u8], place: Place<'_>) -> Result<(usize, bool)> {
+    fn encode(&mut self, input: &mut &[u8], place: OutBytes<'_>) -> Result<(usize, bool)> {
         let action = |all| if all { sys::BZ_FINISH } else { sys::BZ_RUN };
         // SAFETY: as above, initialised for encoding.
         self.run(|raw, all| unsafe { sys::BZ2_bzCompress(raw, action(all)) }, input, place)
@@ -158,7 +158,7 @@ fn decode_one(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool
         }
         let room = produced.max(input.len()).max(1 << 14).min((limit - produced).saturating_add(1));
         let mut ended = false;
-        let fill = |place: Place<'_>| {
+        let fill = |place: OutBytes<'_>| {
             let (written, end) = stream.decode(input, place)?;
             ended = end;
             Ok(written)
@@ -172,7 +172,7 @@ fn decode_one(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool
     }
 }
 
-impl BytesToBytes for Bz2 {
+impl Step for Bz2 {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if !(1..=9).contains(&self.level) {
             return Err(Error::value(format!("invalid bz2 level {}, expected 1 to 9", self.level)));
@@ -181,7 +181,7 @@ impl BytesToBytes for Bz2 {
         // The manual's bound: a hundredth and 600 bytes more.
         let bound = input.len() + input.len() / 100 + 600;
         let mut rest = input;
-        let fill = |place: Place<'_>| match stream.encode(&mut rest, place)? {
+        let fill = |place: OutBytes<'_>| match stream.encode(&mut rest, place)? {
             (written, true) => Ok(written),
             (written, false) => Err(Error::runtime(format!("bzip2 needs more than {written} of {bound} bytes"))),
         };
@@ -189,7 +189,7 @@ impl BytesToBytes for Bz2 {
         unsafe { append(out, bound, fill) }
     }
 
-    fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
         let (len, mut rest) = (place.len(), input);
         match Stream::decoder()?.decode(&mut rest, place.reborrow()) {
             Ok((written, true)) if written == len && rest.is_empty() => Ok(()),
@@ -217,8 +217,8 @@ impl BytesToBytes for Bz2 {
         Ok(())
     }
 
-    fn pace(&self) -> Pace {
-        Pace { encode: 100.0, decode: 40.0 }
+    fn cost_per_kib(&self) -> Cost {
+        Cost { encode: 100.0, decode: 40.0 }
     }
 }
 

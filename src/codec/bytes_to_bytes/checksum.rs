@@ -1,10 +1,10 @@
 //! What numcodecs' checksums have in common: four little-endian bytes before or after the data, checked and stripped.
 //! Each algorithm has a file of its own.
 
-use super::BytesToBytes;
+use super::Step;
 use super::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 const LENGTH: usize = 4;
 
@@ -74,7 +74,7 @@ impl<A: Algorithm> Checksum<A> {
     }
 }
 
-impl<A: Algorithm> BytesToBytes for Checksum<A> {
+impl<A: Algorithm> Step for Checksum<A> {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if let Some(kind) = self.algorithm.refuses_data(input.len()) {
             return Err(Error::new(kind, format!("{} cannot sum up {} bytes", A::NAME, input.len())));
@@ -91,7 +91,7 @@ impl<A: Algorithm> BytesToBytes for Checksum<A> {
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         copy_exactly(self.strip(input, true)?, place)
     }
 

@@ -2,11 +2,11 @@
 //! them before the data and raises another class.
 //! <https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/>
 
-use super::BytesToBytes;
+use super::Step;
 use super::checksum::Algorithm;
 use super::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 const LENGTH: usize = 4;
 
@@ -30,7 +30,7 @@ fn strip(input: &[u8], validate: bool) -> Result<&[u8]> {
     Ok(data)
 }
 
-impl BytesToBytes for Crc32c {
+impl Step for Crc32c {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         reserve(out, input.len().saturating_add(LENGTH))?;
         out.extend_from_slice(input);
@@ -38,7 +38,7 @@ impl BytesToBytes for Crc32c {
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         copy_exactly(strip(input, true)?, place)
     }
 

@@ -9,10 +9,10 @@ use std::ptr::NonNull;
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflate_sys as sys;
 
-use super::Pace;
+use super::Cost;
 use super::output::{append, reserve, too_long};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// libdeflate's decoding and encoding calls; those of gzip and zlib have the same signatures.
 pub(super) type Decode = unsafe extern "C" fn(
@@ -29,8 +29,8 @@ pub(super) type Encode =
 pub(super) type Bound = unsafe extern "C" fn(*mut sys::libdeflate_compressor, usize) -> usize;
 
 /// How long it takes at `level`, of which a negative one is 6.
-pub(super) fn pace(level: i32) -> Pace {
-    Pace { encode: 10.0 * f64::from(if level < 0 { 6 } else { level }), decode: 2.0 }
+pub(super) fn cost_per_kib(level: i32) -> Cost {
+    Cost { encode: 10.0 * f64::from(if level < 0 { 6 } else { level }), decode: 2.0 }
 }
 
 /// The libdeflate level for each level of zlib from 0 to 9: the fastest whose output is at most 2 % longer than zlib's.
@@ -69,7 +69,7 @@ fn no_memory() -> Error {
 /// Decodes one stream with its header and trailer to the front of `place`. Returns how much was consumed and written,
 /// or `None` for anything but success: the cause is for [`inflate`] to find. More of the place than the returned length
 /// may be written. `decode` is one of libdeflate's, as [`encode_at_once`]'s are.
-pub(super) fn decode_at_once(decode: Decode, input: &[u8], mut place: Place<'_>) -> Result<Option<(usize, usize)>> {
+pub(super) fn decode_at_once(decode: Decode, input: &[u8], mut place: OutBytes<'_>) -> Result<Option<(usize, usize)>> {
     let kept = match DECOMPRESSOR.take() {
         Some(kept) => kept,
         // SAFETY: no precondition.
@@ -111,7 +111,7 @@ pub(super) fn encode_at_once(
     let context = kept.0.as_ptr();
     // SAFETY: the compressor is live and this thread's own.
     let capacity = unsafe { bound(context, input.len()) };
-    let fill = |mut place: Place<'_>| {
+    let fill = |mut place: OutBytes<'_>| {
         // SAFETY: the compressor as above; the input can be read and, as every place, the place be written for its length.
         let written =
             unsafe { encode(context, input.as_ptr().cast(), input.len(), place.as_mut_ptr().cast(), place.len()) };
@@ -180,7 +180,7 @@ pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut V
     // No room is made for a claim that cannot be true.
     if claim <= most.min(input.len().saturating_mul(RATIO)) {
         let mut whole = false;
-        let fill = |place: Place<'_>| {
+        let fill = |place: OutBytes<'_>| {
             let decoded = decode_at_once(sys::libdeflate_deflate_decompress_ex, input, place)?;
             whole = decoded.is_some();
             Ok(decoded.map_or(0, |(_, written)| written))

@@ -4,9 +4,9 @@ use libdeflate_sys as sys;
 
 use super::deflate::{self, crc32, decode_at_once, encode_at_once, inflate};
 use super::output::fill_beside;
-use super::{BytesToBytes, Pace};
+use super::{Cost, Step};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// The `gzip` codec.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +90,7 @@ fn decode_stream(mut input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()
 }
 
 /// All members by libdeflate; whether they fill `place` exactly. False means no more than "look again".
-fn decode_members(mut input: &[u8], mut place: Place<'_>) -> Result<bool> {
+fn decode_members(mut input: &[u8], mut place: OutBytes<'_>) -> Result<bool> {
     while !input.is_empty() {
         let decoded = decode_at_once(sys::libdeflate_gzip_decompress_ex, input, place.reborrow())?;
         let Some((consumed, written)) = decoded else { return Ok(false) };
@@ -100,7 +100,7 @@ fn decode_members(mut input: &[u8], mut place: Place<'_>) -> Result<bool> {
     Ok(place.is_empty())
 }
 
-impl BytesToBytes for Gzip {
+impl Step for Gzip {
     /// The header holds no time, so that equal data gives equal bytes; Python's module writes the current time.
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let level = match self.level {
@@ -111,7 +111,7 @@ impl BytesToBytes for Gzip {
         encode_at_once(sys::libdeflate_gzip_compress, sys::libdeflate_gzip_compress_bound, level, input, out)
     }
 
-    fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
         if decode_members(input, place.reborrow())? {
             return Ok(());
         }
@@ -122,8 +122,8 @@ impl BytesToBytes for Gzip {
         decode_stream(input, out, limit)
     }
 
-    fn pace(&self) -> Pace {
-        deflate::pace(self.level)
+    fn cost_per_kib(&self) -> Cost {
+        deflate::cost_per_kib(self.level)
     }
 }
 

@@ -7,9 +7,9 @@ use std::ffi::{c_char, c_int};
 use lz4_sys as sys;
 
 use super::output::{append, fill_beside, too_long};
-use super::{BytesToBytes, wrong_length};
+use super::{Step, wrong_length};
 use crate::error::{Error, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 const HEADER: usize = 4;
 /// What numcodecs takes, encoded or not.
@@ -64,7 +64,7 @@ fn parts(input: &[u8]) -> Result<(usize, &[u8])> {
 }
 
 /// Decodes `block` to the front of `place`, all of it if `whole`, else no more than fits.
-fn decode(block: &[u8], mut place: Place<'_>, whole: bool) -> Result<usize> {
+fn decode(block: &[u8], mut place: OutBytes<'_>, whole: bool) -> Result<usize> {
     let (from, length) = (block.as_ptr().cast(), block.len() as c_int);
     let (to, capacity) = (place.as_mut_ptr().cast(), c_int::try_from(place.len()).unwrap_or(c_int::MAX));
     // SAFETY: the input can be read for its length, which `parts` has checked to fit, and, as every place, the place be
@@ -79,14 +79,14 @@ fn decode(block: &[u8], mut place: Place<'_>, whole: bool) -> Result<usize> {
     usize::try_from(got).map_err(|_| damaged(&got.to_string()))
 }
 
-impl BytesToBytes for Lz4 {
+impl Step for Lz4 {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         check_size(input.len())?;
         // SAFETY: no precondition.
         let bound = unsafe { sys::LZ4_compressBound(input.len() as c_int) };
         let start = out.len();
         out.extend_from_slice(&(input.len() as u32).to_le_bytes());
-        let fill = |mut place: Place<'_>| {
+        let fill = |mut place: OutBytes<'_>| {
             // SAFETY: the input can be read and, as every place, the place be written for its length; both fit an int.
             let got = unsafe {
                 sys::LZ4_compress_fast(
@@ -108,7 +108,7 @@ impl BytesToBytes for Lz4 {
         result
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         let (announced, block) = parts(input)?;
         if announced != place.len() {
             // A damaged header announces what its block does not hold, which is another error than a whole one.
@@ -128,7 +128,7 @@ impl BytesToBytes for Lz4 {
             return Err(damaged(&format!("{} bytes cannot decode to {announced}", block.len())));
         }
         if announced <= limit {
-            let fill = |place: Place<'_>| match decode(block, place, true)? {
+            let fill = |place: OutBytes<'_>| match decode(block, place, true)? {
                 got if got == announced => Ok(got),
                 got => Err(damaged(&wrong_length(got, announced).message)),
             };

@@ -9,9 +9,9 @@ use std::cell::Cell;
 use liblzma_sys as sys;
 
 use super::output::{append, fill_beside, too_long};
-use super::{BytesToBytes, Pace};
+use super::{Cost, Step};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 pub use filters::Filter;
 use filters::FilterChain;
@@ -100,7 +100,7 @@ impl Stream {
 
     /// Codes until the stream ends, the input is used up or the place is full. Moves `input` past what was consumed;
     /// returns how much was written and whether the stream has ended.
-    fn run(&mut self, action: sys::lzma_action, input: &mut &[u8], mut place: Place<'_>) -> Result<(usize, bool)> {
+    fn run(&mut self, action: sys::lzma_action, input: &mut &[u8], mut place: OutBytes<'_>) -> Result<(usize, bool)> {
         let raw = &mut self.0;
         (raw.next_in, raw.avail_in) = (input.as_ptr(), input.len());
         (raw.next_out, raw.avail_out) = (place.as_mut_ptr(), place.len());
@@ -205,7 +205,7 @@ impl Lzma {
                 }
                 let room = produced.max(input.len()).max(1 << 14).min((limit - produced).saturating_add(1));
                 let mut ended = false;
-                let fill = |place: Place<'_>| {
+                let fill = |place: OutBytes<'_>| {
                     let (written, end) = stream.run(sys::LZMA_RUN, input, place)?;
                     ended = end;
                     Ok(written)
@@ -221,7 +221,7 @@ impl Lzma {
     }
 }
 
-impl BytesToBytes for Lzma {
+impl Step for Lzma {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let mut stream = self.encoder()?;
         let mut rest = input;
@@ -230,7 +230,7 @@ impl BytesToBytes for Lzma {
         let mut room = unsafe { sys::lzma_stream_buffer_bound(input.len()) }.max(1 << 10);
         loop {
             let mut ended = false;
-            let fill = |place: Place<'_>| {
+            let fill = |place: OutBytes<'_>| {
                 let (written, end) = stream.run(sys::LZMA_FINISH, &mut rest, place)?;
                 ended = end;
                 Ok(written)
@@ -244,7 +244,7 @@ impl BytesToBytes for Lzma {
         }
     }
 
-    fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
         let (len, mut rest) = (place.len(), input);
         match self.with_decoder(|stream| stream.run(sys::LZMA_RUN, &mut rest, place.reborrow())) {
             Ok((written, true)) if written == len && rest.is_empty() => Ok(()),
@@ -273,8 +273,8 @@ impl BytesToBytes for Lzma {
         }
     }
 
-    fn pace(&self) -> Pace {
-        Pace { encode: 300.0, decode: 15.0 }
+    fn cost_per_kib(&self) -> Cost {
+        Cost { encode: 300.0, decode: 15.0 }
     }
 }
 

@@ -28,10 +28,10 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// One compressor or checksum with its configuration. Contexts live in the thread, so a step is shared freely.
-pub trait BytesToBytes: Send + Sync + Debug {
+pub trait Step: Send + Sync + Debug {
     /// The encoded form of `input`, appended to `out`.
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()>;
 
@@ -40,7 +40,7 @@ pub trait BytesToBytes: Send + Sync + Debug {
     /// # Errors
     /// `Value` naming both lengths when `input` decodes to another length than the place has; else the class
     /// that numcodecs raises for damaged bytes.
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()>;
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()>;
 
     /// Decodes `input` onto the end of `out`, whose length is not known beforehand.
     ///
@@ -63,12 +63,12 @@ pub trait BytesToBytes: Send + Sync + Debug {
     /// Decodes only bytes `start..start + place.len()` of the decoded form, if this codec can at less cost than all of it.
     /// `decoded_len` is the length that the whole must have, checked before anything is written.
     /// `None` if it cannot, or where only the whole tells what is wrong.
-    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: Place<'_>) -> Option<Result<()>> {
+    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: OutBytes<'_>) -> Option<Result<()>> {
         let _ = (input, decoded_len, start, place);
         None
     }
 
-    /// Which parts of the encoded form [`BytesToBytes::decode_span`] looks at for bytes `span` of the decoded form, given
+    /// Which parts of the encoded form [`Step::decode_span`] looks at for bytes `span` of the decoded form, given
     /// the first bytes of it in `head`. `None` if the head does not tell, or all of it is needed.
     fn span_parts(
         &self,
@@ -81,7 +81,7 @@ pub trait BytesToBytes: Send + Sync + Debug {
         None
     }
 
-    /// How many first bytes [`BytesToBytes::span_parts`] should see; `None` for codecs that cannot skip anything.
+    /// How many first bytes [`Step::span_parts`] should see; `None` for codecs that cannot skip anything.
     fn span_head(&self, decoded_len: usize) -> Option<usize> {
         let _ = decoded_len;
         None
@@ -94,13 +94,13 @@ pub trait BytesToBytes: Send + Sync + Debug {
     }
 
     /// For steps that are not ours: what they may need. `None` for native ones.
-    fn foreign(&self) -> Option<Foreign> {
+    fn python_call(&self) -> Option<PythonCall> {
         None
     }
 
     /// About how long it takes on one thread. Where it takes long, an event loop's own thread is not what does it.
-    fn pace(&self) -> Pace {
-        Pace::ORDINARY
+    fn cost_per_kib(&self) -> Cost {
+        Cost::ORDINARY
     }
 
     /// Encoded length for `decoded` bytes, for codecs whose encoded size is fixed (checksums). `None` for compressors.
@@ -112,25 +112,25 @@ pub trait BytesToBytes: Send + Sync + Debug {
 
 /// Microseconds for each KiB of the decoded form, to the nearest power of two or so.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct Cost {
     /// For encoding.
     pub encode: f64,
     /// For decoding.
     pub decode: f64,
 }
 
-impl Pace {
+impl Cost {
     /// That of a codec that is not slow, with what moves the bytes.
     pub const ORDINARY: Self = Self { encode: 3.0, decode: 0.8 };
 }
 
 /// Code of somebody else as a step: it may take any time, so it never runs on the thread of an event loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Foreign {
+pub enum PythonCall {
     /// It is called.
-    Calls,
+    AnyThread,
     /// It also waits for the event loop of the call.
-    Waits,
+    EventLoop,
 }
 
 /// The error of a chunk or subchunk that decodes to another length than its shape and data type need.

@@ -4,7 +4,7 @@
 
 use super::wrong_length;
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// The error of an output that would pass `limit` bytes.
 pub(in crate::codec) fn too_long(limit: usize) -> Error {
@@ -27,10 +27,10 @@ pub(in crate::codec) fn reserve(out: &mut Vec<u8>, additional: usize) -> Result<
 pub(super) unsafe fn append(
     out: &mut Vec<u8>,
     capacity: usize,
-    fill: impl FnOnce(Place<'_>) -> Result<usize>,
+    fill: impl FnOnce(OutBytes<'_>) -> Result<usize>,
 ) -> Result<()> {
     reserve(out, capacity)?;
-    let written = fill(Place::from(&mut out.spare_capacity_mut()[..capacity]))?;
+    let written = fill(OutBytes::from(&mut out.spare_capacity_mut()[..capacity]))?;
     assert!(written <= capacity, "a library reported {written} bytes in a place of {capacity}");
     // SAFETY: within the capacity by the assertion, and initialised by the caller's promise.
     unsafe { out.set_len(out.len() + written) };
@@ -40,7 +40,7 @@ pub(super) unsafe fn append(
 /// Fills `place` by `decode`, which appends to a `Vec` up to a limit: for input that a one-call decoder refused or that
 /// announces another length, where only decoding tells which error zarr-python would raise. Follows overlong output to twice the expected
 /// length and 1 MiB, since damage further on decides the error's class.
-pub(super) fn fill_beside(place: Place<'_>, decode: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>) -> Result<()> {
+pub(super) fn fill_beside(place: OutBytes<'_>, decode: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>) -> Result<()> {
     let mut beside = Vec::new();
     decode(&mut beside, place.len().saturating_mul(2).saturating_add(1 << 20))?;
     copy_exactly(&beside, place)
@@ -50,7 +50,7 @@ pub(super) fn fill_beside(place: Place<'_>, decode: impl FnOnce(&mut Vec<u8>, us
 ///
 /// # Errors
 /// `Value` if the lengths differ.
-pub fn copy_exactly(bytes: &[u8], mut place: Place<'_>) -> Result<()> {
+pub fn copy_exactly(bytes: &[u8], mut place: OutBytes<'_>) -> Result<()> {
     if bytes.len() != place.len() {
         return Err(wrong_length(bytes.len(), place.len()));
     }

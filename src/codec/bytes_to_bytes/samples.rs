@@ -1,8 +1,8 @@
 //! What the tests of all codecs share: contents, drivers, and the classes of errors as letters. Tests only.
 
-use super::BytesToBytes;
+use super::Step;
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 pub(super) const SIZES: [usize; 5] = [0, 1, 7, 4096, 1 << 20];
 
@@ -37,7 +37,7 @@ pub(super) fn contents() -> impl Iterator<Item = Vec<u8>> {
     SIZES.into_iter().flat_map(|size| [vec![0; size], walk(size), noise(size)])
 }
 
-pub(super) fn encoded(codec: &dyn BytesToBytes, data: &[u8]) -> Vec<u8> {
+pub(super) fn encoded(codec: &dyn Step, data: &[u8]) -> Vec<u8> {
     let mut out = b"before".to_vec();
     codec.encode(data, &mut out).expect("these settings encode");
     assert_eq!(&out[..6], b"before");
@@ -45,23 +45,23 @@ pub(super) fn encoded(codec: &dyn BytesToBytes, data: &[u8]) -> Vec<u8> {
 }
 
 /// `decode_into` a place of `length` with guards on both sides that must stay as they are.
-pub(super) fn into(codec: &dyn BytesToBytes, input: &[u8], length: usize) -> Result<Vec<u8>> {
+pub(super) fn into(codec: &dyn Step, input: &[u8], length: usize) -> Result<Vec<u8>> {
     let mut room = vec![0xA5; length + 64];
-    let result = codec.decode_into(input, Place::from(&mut room[32..32 + length]));
+    let result = codec.decode_into(input, OutBytes::from(&mut room[32..32 + length]));
     assert_guards(&room, length);
     result.map(|()| room[32..32 + length].to_vec())
 }
 
 /// `decode_span` as [`into`].
 pub(super) fn span(
-    codec: &dyn BytesToBytes,
+    codec: &dyn Step,
     input: &[u8],
     whole: usize,
     start: usize,
     length: usize,
 ) -> Option<Result<Vec<u8>>> {
     let mut room = vec![0xA5; length + 64];
-    let result = codec.decode_span(input, whole, start, Place::from(&mut room[32..32 + length]));
+    let result = codec.decode_span(input, whole, start, OutBytes::from(&mut room[32..32 + length]));
     assert_guards(&room, length);
     result.map(|result| result.map(|()| room[32..32 + length].to_vec()))
 }
@@ -70,7 +70,7 @@ fn assert_guards(room: &[u8], length: usize) {
     assert!(room[..32].iter().chain(&room[32 + length..]).all(|byte| *byte == 0xA5), "a guard was written");
 }
 
-pub(super) fn onto(codec: &dyn BytesToBytes, input: &[u8], limit: usize) -> Result<Vec<u8>> {
+pub(super) fn onto(codec: &dyn Step, input: &[u8], limit: usize) -> Result<Vec<u8>> {
     let mut out = b"before".to_vec();
     codec.decode_onto(input, &mut out, limit)?;
     assert_eq!(&out[..6], b"before");
@@ -78,7 +78,7 @@ pub(super) fn onto(codec: &dyn BytesToBytes, input: &[u8], limit: usize) -> Resu
 }
 
 /// Both ways of decoding give `data` back, other lengths are `Value`, and nothing was produced beyond a limit.
-pub(super) fn assert_decodes(codec: &dyn BytesToBytes, input: &[u8], data: &[u8]) {
+pub(super) fn assert_decodes(codec: &dyn Step, input: &[u8], data: &[u8]) {
     let length = data.len();
     assert!(into(codec, input, length).expect("decodes") == data);
     assert!(onto(codec, input, length).expect("decodes within the limit") == data);
@@ -112,7 +112,7 @@ pub(super) fn letter<T>(result: &Result<T>) -> char {
 }
 
 /// The letters of every truncation of `input` when it is decoded to `length` bytes.
-pub(super) fn truncations(codec: &dyn BytesToBytes, input: &[u8], length: usize) -> String {
+pub(super) fn truncations(codec: &dyn Step, input: &[u8], length: usize) -> String {
     (0..input.len())
         .map(|end| {
             // Of its own size, so that a sanitizer would see a read beyond it.
@@ -124,7 +124,7 @@ pub(super) fn truncations(codec: &dyn BytesToBytes, input: &[u8], length: usize)
 }
 
 /// The letters of every flip of one bit of `input` from byte `first` on.
-pub(super) fn flips(codec: &dyn BytesToBytes, input: &[u8], first: usize, length: usize) -> String {
+pub(super) fn flips(codec: &dyn Step, input: &[u8], first: usize, length: usize) -> String {
     (first * 8..input.len() * 8)
         .map(|bit| {
             let mut flipped = input.to_vec();

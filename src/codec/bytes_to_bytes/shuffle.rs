@@ -3,9 +3,9 @@
 #![allow(unsafe_code)]
 
 use super::output::{append, copy_exactly, reserve, too_long};
-use super::{BytesToBytes, wrong_length};
+use super::{Step, wrong_length};
 use crate::error::{Error, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 // Not declared by the crate's bindings; both are what blosc calls on each block, whatever its length.
 unsafe extern "C" {
@@ -35,7 +35,7 @@ impl Shuffle {
     }
 }
 
-impl BytesToBytes for Shuffle {
+impl Step for Shuffle {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         self.check(input.len())?;
         if self.size <= 1 {
@@ -43,7 +43,7 @@ impl BytesToBytes for Shuffle {
             out.extend_from_slice(input);
             return Ok(());
         }
-        let fill = |mut place: Place<'_>| {
+        let fill = |mut place: OutBytes<'_>| {
             // SAFETY: both are as long as the input and do not overlap; the length is a multiple of the size.
             unsafe { blosc_internal_shuffle(self.size, input.len(), input.as_ptr(), place.as_mut_ptr()) };
             Ok(input.len())
@@ -52,7 +52,7 @@ impl BytesToBytes for Shuffle {
         unsafe { append(out, input.len(), fill) }
     }
 
-    fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
         self.check(input.len())?;
         if self.size <= 1 {
             return copy_exactly(input, place);

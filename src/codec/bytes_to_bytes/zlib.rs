@@ -5,9 +5,9 @@ use libdeflate_sys as sys;
 
 use super::deflate::{self, decode_at_once, encode_at_once, inflate};
 use super::output::fill_beside;
-use super::{BytesToBytes, Pace};
+use super::{Cost, Step};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// The `numcodecs.zlib` codec.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ impl Zlib {
     }
 }
 
-impl BytesToBytes for Zlib {
+impl Step for Zlib {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let level = match self.level {
             -1 => 6,
@@ -32,7 +32,7 @@ impl BytesToBytes for Zlib {
         encode_at_once(sys::libdeflate_zlib_compress, sys::libdeflate_zlib_compress_bound, level, input, out)
     }
 
-    fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
         match decode_at_once(sys::libdeflate_zlib_decompress_ex, input, place.reborrow())? {
             Some((_, written)) if written == place.len() => Ok(()),
             _ => fill_beside(place, |out, limit| self.decode_onto(input, out, limit)),
@@ -47,8 +47,8 @@ impl BytesToBytes for Zlib {
         })
     }
 
-    fn pace(&self) -> Pace {
-        deflate::pace(self.level)
+    fn cost_per_kib(&self) -> Cost {
+        deflate::cost_per_kib(self.level)
     }
 }
 

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, WriteBuf};
 
 use super::output::{append, fill_beside, reserve, too_long};
-use super::{BytesToBytes, Pace, wrong_length};
+use super::{Cost, Step, wrong_length};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 const MAGIC: u32 = 0xFD2F_B528;
 /// The streaming decoder, and so numcodecs, refuses larger windows in a frame without a content size.
@@ -42,7 +42,7 @@ impl Zstd {
 }
 
 /// A place as zstd-safe takes outputs.
-struct Target<'a>(Place<'a>);
+struct Target<'a>(OutBytes<'a>);
 
 // SAFETY: every place can be written for its length, nothing is claimed to be readable, and whoever made the place
 // accounts for what was written.
@@ -102,7 +102,7 @@ fn window(frame: &[u8]) -> u64 {
 }
 
 /// Decodes all frames in one call and returns the length, or the library's error code.
-fn decompress(input: &[u8], place: Place<'_>) -> Result<std::result::Result<usize, usize>> {
+fn decompress(input: &[u8], place: OutBytes<'_>) -> Result<std::result::Result<usize, usize>> {
     DECODER.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = DCtx::try_create();
@@ -142,10 +142,10 @@ fn decompress_stream(input: &[u8], out: &mut Vec<u8>, limit: usize, announced: b
     }
 }
 
-impl BytesToBytes for Zstd {
+impl Step for Zstd {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let refused = |code| Error::runtime(format!("zstd compression error: {}", zstd_safe::get_error_name(code)));
-        let encode = |context: &mut CCtx<'static>, place: Place<'_>| {
+        let encode = |context: &mut CCtx<'static>, place: OutBytes<'_>| {
             context.set_parameter(CParameter::CompressionLevel(self.level))?;
             context.set_parameter(CParameter::ChecksumFlag(self.checksum))?;
             context.compress2(&mut Target(place), input)
@@ -165,7 +165,7 @@ impl BytesToBytes for Zstd {
         })
     }
 
-    fn decode_into(&self, input: &[u8], mut place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
         let len = place.len();
         match announced(input)? {
             // Damage may be in the length itself, which is another error than sound bytes of another length.
@@ -193,14 +193,14 @@ impl BytesToBytes for Zstd {
         unsafe { append(out, total, |place| decompress(input, place)?.map_err(damaged)) }
     }
 
-    fn pace(&self) -> Pace {
+    fn cost_per_kib(&self) -> Cost {
         let encode = match self.level {
             ..=4 => 3.0,
             5..=9 => 12.0,
             10..=15 => 60.0,
             _ => 400.0,
         };
-        Pace { encode, decode: 0.8 }
+        Cost { encode, decode: 0.8 }
     }
 }
 

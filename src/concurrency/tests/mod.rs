@@ -91,5 +91,5 @@ impl Drop for Leaves<'_> {
 }
 
 fn limits(threads: usize, participants: usize, grain: usize) -> Limits {
-    Limits { threads, participants, apart: false, grain }
+    Limits { threads, participants, isolated: false, grain }
 }

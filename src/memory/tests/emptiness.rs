@@ -1,30 +1,30 @@
 //! Emptiness, against zarr-python 3.4.2's own comparison: `emptiness.txt` has a fill value a line, with elements that
 //! equal it and elements that do not.
 
-use crate::memory::{EmptyRule, Field, Leaf, Same, is_empty};
+use crate::memory::{Equality, Field, FillTest, Leaf, is_empty};
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal")).collect()
 }
 
-fn same(name: &str) -> Same {
+fn same(name: &str) -> Equality {
     let field = |offset, size, count, leaf| Field { offset, size, count, leaf };
     match name {
-        "f2" => Same::FloatNan { unit: 2 },
-        "f4" => Same::FloatNan { unit: 4 },
-        "f8" => Same::FloatNan { unit: 8 },
-        "c8" => Same::Complex { unit: 4 },
-        "c16" => Same::Complex { unit: 8 },
-        "bool" => Same::Bool,
+        "f2" => Equality::FloatNan { unit: 2 },
+        "f4" => Equality::FloatNan { unit: 4 },
+        "f8" => Equality::FloatNan { unit: 8 },
+        "c8" => Equality::Complex { unit: 4 },
+        "c16" => Equality::Complex { unit: 8 },
+        "bool" => Equality::Bool,
         // {f: f4 at 0, i: i2 at 4, c: (2,) complex64 at 8, t: datetime64 at 24, s: S3 at 32}, 40 bytes
-        "struct" => Same::Fields(vec![
+        "struct" => Equality::Fields(vec![
             field(0, 4, 1, Leaf::Float { unit: 4 }),
             field(4, 2, 1, Leaf::Bits),
             field(8, 8, 2, Leaf::Float { unit: 4 }),
             field(24, 8, 1, Leaf::Time),
             field(32, 3, 1, Leaf::Bits),
         ]),
-        _ => Same::Bits,
+        _ => Equality::Bits,
     }
 }
 
@@ -34,7 +34,7 @@ fn elements_equal_the_fill_value_exactly_where_zarr_says_so() {
         let [name, order, fill, equal, different] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("five columns: {line}")
         };
-        let rule = EmptyRule::new(&bytes(fill), &same(name), order == ">");
+        let rule = FillTest::new(&bytes(fill), &same(name), order == ">");
         for (elements, expected) in [(equal, true), (different, false)] {
             for element in elements.split(',').filter(|element| *element != "-") {
                 let element = bytes(element);
@@ -51,12 +51,12 @@ fn elements_equal_the_fill_value_exactly_where_zarr_says_so() {
 fn one_element_that_differs_is_found_wherever_it_is() {
     let nan = f32::NAN.to_be_bytes();
     let rules = [
-        (vec![5; 4], EmptyRule::new(&[5; 4], &Same::Bits, false)),
-        (vec![5; 12], EmptyRule::new(&[5; 12], &Same::Bits, false)),
-        (vec![1], EmptyRule::new(&[1], &Same::Bool, false)),
-        (vec![0; 16], EmptyRule::new(&[0; 16], &Same::Complex { unit: 8 }, false)),
-        (nan.to_vec(), EmptyRule::new(&nan, &Same::FloatNan { unit: 4 }, true)),
-        (nan.repeat(2), EmptyRule::new(&nan.repeat(2), &Same::Complex { unit: 4 }, true)),
+        (vec![5; 4], FillTest::new(&[5; 4], &Equality::Bits, false)),
+        (vec![5; 12], FillTest::new(&[5; 12], &Equality::Bits, false)),
+        (vec![1], FillTest::new(&[1], &Equality::Bool, false)),
+        (vec![0; 16], FillTest::new(&[0; 16], &Equality::Complex { unit: 8 }, false)),
+        (nan.to_vec(), FillTest::new(&nan, &Equality::FloatNan { unit: 4 }, true)),
+        (nan.repeat(2), FillTest::new(&nan.repeat(2), &Equality::Complex { unit: 4 }, true)),
     ];
     for (fill, rule) in rules {
         let count = 300;
@@ -75,8 +75,8 @@ fn one_element_that_differs_is_found_wherever_it_is() {
 
 #[test]
 fn nothing_equals_never_but_an_image_without_elements() {
-    let never = EmptyRule::new(&[0; 4], &Same::Never, false);
+    let never = FillTest::new(&[0; 4], &Equality::Never, false);
     assert!(!is_empty(&[0; 8], &never));
     assert!(is_empty(&[], &never));
-    assert!(is_empty(&[], &EmptyRule::new(&[], &Same::Bits, false)));
+    assert!(is_empty(&[], &FillTest::new(&[], &Equality::Bits, false)));
 }

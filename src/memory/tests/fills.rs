@@ -5,7 +5,7 @@ use super::random::{Random, axes};
 use crate::error::Kind;
 use crate::memory::fill::fill;
 use crate::memory::strided::copy;
-use crate::memory::{CopyAxis, Element, Image, Scratch, Swap, Walk, repeat};
+use crate::memory::{CopyAxis, DecodedChunk, Element, Scratch, Slot, Swap, Walk, repeat};
 
 #[test]
 fn fills_write_the_pattern_to_each_target_and_nothing_else() {
@@ -48,9 +48,9 @@ fn a_pattern_is_repeated_as_often_as_it_fits() {
 
 #[test]
 fn nested_use_of_one_slot_gets_another_buffer() {
-    let mut outer = Scratch::take(0);
+    let mut outer = Scratch::take(Slot::Stored);
     outer.extend_from_slice(b"outer");
-    let mut inner = Scratch::take(0);
+    let mut inner = Scratch::take(Slot::Stored);
     assert!(inner.is_empty());
     inner.extend_from_slice(b"inner");
     drop(inner);
@@ -60,40 +60,40 @@ fn nested_use_of_one_slot_gets_another_buffer() {
 #[test]
 fn a_buffer_comes_back_with_its_capacity_unless_it_is_huge() {
     let capacity = |slot| Scratch::take(slot).capacity();
-    Scratch::take(1).reserve(1 << 20);
-    assert!(capacity(1) >= 1 << 20);
-    assert_eq!(capacity(2), 0);
-    Scratch::take(3).reserve((64 << 20) + 1);
-    assert_eq!(capacity(3), 0);
+    Scratch::take(Slot::Even).reserve(1 << 20);
+    assert!(capacity(Slot::Even) >= 1 << 20);
+    assert_eq!(capacity(Slot::Odd), 0);
+    Scratch::take(Slot::Encoded).reserve((64 << 20) + 1);
+    assert_eq!(capacity(Slot::Encoded), 0);
 }
 
 #[test]
 fn an_image_is_used_again_and_a_nested_one_is_another() {
-    let mut image = Image::take();
+    let mut image = DecodedChunk::take();
     let first = image.room(1000).expect("a thousand bytes can be had");
     assert!(first.iter().all(|byte| *byte == 0));
     first.fill(7);
     let address = first.as_ptr();
-    let mut inner = Image::take();
+    let mut inner = DecodedChunk::take();
     inner.room(10).expect("ten bytes can be had").fill(8);
     drop(inner);
     assert_eq!(*image, [7; 1000]);
     drop(image);
-    let mut image = Image::take();
+    let mut image = DecodedChunk::take();
     assert!(image.is_empty());
     assert_eq!(image.room(900).expect("there already").as_ptr(), address);
     assert_eq!(image.len(), 900);
     assert!(image.room(0).expect("nothing can be had").is_empty());
     assert_eq!(image.room(2000).expect("two thousand bytes can be had").len(), 2000);
     drop(image);
-    Image::take().room((64 << 20) + 1).expect("one huge chunk can be had");
-    assert!(Image::take().room(2000).expect("there already").iter().all(|byte| *byte == 0));
+    DecodedChunk::take().room((64 << 20) + 1).expect("one huge chunk can be had");
+    assert!(DecodedChunk::take().room(2000).expect("there already").iter().all(|byte| *byte == 0));
 }
 
 #[test]
 fn an_image_of_an_absurd_length_is_refused() {
     for len in [usize::MAX, isize::MAX as usize, usize::MAX / 4] {
-        let mut image = Image::take();
+        let mut image = DecodedChunk::take();
         let refused = image.room(len).expect_err("no machine has as much");
         assert!(matches!(refused.kind, Kind::Memory));
         assert!(image.is_empty());

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use crate::memory::{
-    CopyAxis, EmptyRule, Kept, REFERENCE, Reference, References, Referrer, Shared, Vouched, Walk, is_empty,
+    CopyAxis, FillTest, REFERENCE, Reference, References, Referrer, SharedView, TextArena, ValidReferences, Walk,
+    is_empty,
 };
 
-fn vouched() -> Vouched {
+fn vouched() -> ValidReferences {
     // SAFETY: every test keeps what its images refer to.
-    unsafe { Vouched::new() }
+    unsafe { ValidReferences::new() }
 }
 
 fn image_of(references: &[Reference]) -> Vec<u8> {
@@ -47,12 +48,12 @@ fn text_copied_to_many_blocks_stays_where_it_is() {
 
 #[test]
 fn a_view_keeps_its_references_and_only_touched_ones_lead_anywhere() {
-    let kept = Kept::default();
+    let kept = TextArena::default();
     let text = b"one two".to_vec();
     let image = image_of(&[Reference::to(&text[..3]), Reference::to(&text[7..])]);
     kept.keep(text);
     let references = Arc::new(References::untouched(4).expect("room"));
-    let view = Shared::references(Arc::clone(&references), vec![REFERENCE as isize], true);
+    let view = SharedView::references(Arc::clone(&references), vec![REFERENCE as isize], true);
     let axis = CopyAxis { len: 2, from: Walk::Stride(REFERENCE as isize), to: Walk::Stride(2 * REFERENCE as isize) };
     view.scatter(&image, 0, REFERENCE as isize, &[axis]);
     // SAFETY: the scatter is done, and `kept` has the text.
@@ -63,12 +64,12 @@ fn a_view_keeps_its_references_and_only_touched_ones_lead_anywhere() {
 #[test]
 fn an_image_is_empty_when_all_texts_equal_the_fill_value() {
     let (fill, same, longer) = (b"fill".to_vec(), b"fill".to_vec(), b"filled".to_vec());
-    let rule = EmptyRule::text(&fill, vouched());
+    let rule = FillTest::text(&fill, vouched());
     let image = |reference| image_of(&[Reference::to(&fill), Reference::to(&same), reference]);
     assert!(is_empty(&image(Reference::to(&longer[..4])), &rule));
     assert!(!is_empty(&image(Reference::to(&longer)), &rule));
     assert!(!is_empty(&image(Reference::to(&longer[..0])), &rule));
-    let nothing = EmptyRule::text(b"", vouched());
+    let nothing = FillTest::text(b"", vouched());
     assert!(is_empty(&image_of(&[Reference::to(b""), Reference::to(&longer[6..])]), &nothing));
     assert!(!is_empty(&image_of(&[Reference::ABSENT]), &nothing), "None is stored, and equals nothing");
 }

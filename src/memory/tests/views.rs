@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::random::{Random, axes};
 use crate::memory::strided::copy;
-use crate::memory::{CopyAxis, Element, Place, Shared, Swap, View, Walk};
+use crate::memory::{CopyAxis, Element, OutBytes, SharedView, Swap, View, Walk};
 
 const BYTE: Element = Element { size: 1, swap: Swap::None };
 
@@ -134,7 +134,7 @@ fn a_shared_view_spans_its_array_whatever_the_signs_of_its_strides() {
     let element = Element { size: 2, swap: Swap::None };
     // Five rows of three elements from the last row up, in the middle of the buffer.
     // SAFETY: the array spans bytes 4 to 50 of the buffer, which nothing else uses before the view's last use.
-    let view = unsafe { Shared::new(bytes.as_mut_ptr().add(44), &[5, 3], vec![-10, 2], element.clone(), true) };
+    let view = unsafe { SharedView::new(bytes.as_mut_ptr().add(44), &[5, 3], vec![-10, 2], element.clone(), true) };
     let mut all = [0; 30];
     let there = [walk(5, -10, 6), walk(3, 2, 2)];
     view.gather(&mut all, 0, 0, &there);
@@ -152,16 +152,16 @@ fn a_shared_view_spans_its_array_whatever_the_signs_of_its_strides() {
     assert_eq!((bytes[3], bytes[4], bytes[11], bytes[50]), (3, 4, 9, 50));
     assert_eq!(bytes[44..50], [44, 45, 46, 47, 48, 49]);
     // SAFETY: there is no element.
-    let nothing = unsafe { Shared::new(bytes.as_mut_ptr(), &[3, 0], vec![isize::MAX, 1], element.clone(), true) };
+    let nothing = unsafe { SharedView::new(bytes.as_mut_ptr(), &[3, 0], vec![isize::MAX, 1], element.clone(), true) };
     assert!(refused(|| nothing.fill(0, &[], &[1, 1])));
     // SAFETY: refused.
-    assert!(refused(|| unsafe { Shared::new(bytes.as_mut_ptr(), &[3], vec![isize::MAX], element, true) }));
+    assert!(refused(|| unsafe { SharedView::new(bytes.as_mut_ptr(), &[3], vec![isize::MAX], element, true) }));
 }
 
 #[test]
 fn a_place_is_split_and_filled_within_its_length() {
     let mut bytes = [0; 6];
-    let (mut head, tail) = Place::from(&mut bytes[..]).split_at(4);
+    let (mut head, tail) = OutBytes::from(&mut bytes[..]).split_at(4);
     head.reborrow().copy_from(&[1; 4]);
     head.split_at(3).1.copy_from(&[2]);
     let (mut middle, end) = tail.split_at(2);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::file;
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// What offsets, lengths and addresses are multiples of: enough for every device with sectors up to 4 KiB. A file
 /// system that wants more refuses, and is then read through the page cache.
@@ -59,7 +59,7 @@ impl Direct {
 
     /// Reads from `start` until `place` is full or the file ends; the number of bytes read, which may be less only
     /// there or where direct I/O is refused.
-    pub(super) fn read_at(&self, file: &File, start: u64, mut place: Place<'_>) -> io::Result<usize> {
+    pub(super) fn read_at(&self, file: &File, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
         if self.is_on.load(Ordering::Relaxed) {
             match fill(file, start, place.reborrow()) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -87,7 +87,7 @@ fn leave(file: &File) -> io::Result<()> {
 
 /// Reads from `start` until `place` is full or the file ends; the number of bytes read. `InvalidInput` if the file
 /// system wants other alignments.
-fn fill(file: &File, start: u64, mut place: Place<'_>) -> io::Result<usize> {
+fn fill(file: &File, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
     #[cfg(test)]
     if REFUSE.get() {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
@@ -101,7 +101,7 @@ fn fill(file: &File, start: u64, mut place: Place<'_>) -> io::Result<usize> {
             let at = start.saturating_add(done as u64);
             let skip = at as usize % BLOCK;
             let wanted = (place.len() - done).saturating_add(skip).min(BLOCKS * BLOCK).next_multiple_of(BLOCK);
-            let count = file::read_at(file, at - skip as u64, Place::from(&mut blocks[..wanted]))?;
+            let count = file::read_at(file, at - skip as u64, OutBytes::from(&mut blocks[..wanted]))?;
             // After a short read the next one starts again at a block's edge, and finds nothing new at the end.
             if count <= skip {
                 break;

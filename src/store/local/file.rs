@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// The most that one call moves: Linux's own bound, and less than the `INT_MAX` above which macOS refuses.
 #[cfg(unix)]
@@ -25,7 +25,7 @@ pub(super) fn too_many_open(error: &io::Error) -> bool {
 
 /// One read at `start`, which may be short; 0 at the end of the file.
 #[cfg(unix)]
-pub(super) fn read_at(file: &File, start: u64, mut place: Place<'_>) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
     #[cfg(not(target_os = "linux"))]
     use libc::pread;
     #[cfg(target_os = "linux")]
@@ -44,7 +44,7 @@ pub(super) fn read_at(file: &File, start: u64, mut place: Place<'_>) -> io::Resu
 
 /// One read at `start`, which may be short; 0 at the end of the file.
 #[cfg(windows)]
-pub(super) fn read_at(file: &File, start: u64, mut place: Place<'_>) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
     use std::os::windows::fs::FileExt;
 
     if i64::try_from(start).is_err() {

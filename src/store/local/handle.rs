@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 #[cfg(target_os = "linux")]
 use super::direct::Direct;
 use super::file;
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// An open file with what it was when it was opened.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Handle {
     }
 
     /// Reads from `start` until `place` is full or the file ends; the number of bytes read.
-    pub(super) fn fill(&self, start: u64, mut place: Place<'_>) -> io::Result<usize> {
+    pub(super) fn fill(&self, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
         let mut done = 0;
         while done < place.len() {
             let (_, rest) = place.reborrow().split_at(done);
@@ -84,7 +84,7 @@ impl Handle {
     }
 
     /// One read at `start`, which may be short; 0 at the end of the file.
-    pub(super) fn read_at(&self, start: u64, place: Place<'_>) -> io::Result<usize> {
+    pub(super) fn read_at(&self, start: u64, place: OutBytes<'_>) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if let Some(direct) = &self.direct {
             return direct.read_at(&self.file, start, place);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::handle::Handle;
 use super::{LocalStore, file};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 use crate::store::ByteRange;
 
 /// A buffer never starts smaller, so an object of unknown size needs few reads.
@@ -92,7 +92,7 @@ impl Object {
     ///
     /// # Errors
     /// `Value` naming both lengths when the object ends sooner; `Io`.
-    pub fn read_into(&self, start: u64, place: Place<'_>) -> Result<()> {
+    pub fn read_into(&self, start: u64, place: OutBytes<'_>) -> Result<()> {
         let expected = place.len();
         let count = self.handle.fill(start, place).map_err(|error| failed(self.handle.path(), error))?;
         if count == expected {
@@ -123,7 +123,7 @@ impl Object {
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         buf.clear();
         buf.try_reserve(len)?;
-        let count = self.handle.fill(start, Place::from(&mut buf.spare_capacity_mut()[..len]))?;
+        let count = self.handle.fill(start, OutBytes::from(&mut buf.spare_capacity_mut()[..len]))?;
         // SAFETY: `count` bytes of the room for `len`, in an empty vector, have just been read.
         unsafe { buf.set_len(count) };
         Ok(())
@@ -135,7 +135,7 @@ impl Object {
 fn read_whole(
     buf: &mut Vec<u8>,
     expected: usize,
-    read_at: impl Fn(u64, Place<'_>) -> io::Result<usize>,
+    read_at: impl Fn(u64, OutBytes<'_>) -> io::Result<usize>,
 ) -> io::Result<()> {
     buf.clear();
     // One byte more, so that a file of the expected size leaves the buffer unfilled and is known to have ended.
@@ -147,7 +147,7 @@ fn read_whole(
         let start = buf.len() as u64;
         let room = buf.spare_capacity_mut();
         let asked = room.len();
-        let count = read_at(start, Place::from(room))?;
+        let count = read_at(start, OutBytes::from(room))?;
         // SAFETY: `count` bytes of the room behind the old length have just been written.
         unsafe { buf.set_len(buf.len() + count) };
         if count == 0 || (count < asked && !buf.len().is_multiple_of(PAGE)) {

@@ -17,15 +17,13 @@ use self::directory::{Entry, Table};
 pub use self::object::Object;
 use crate::codec::bytes_to_bytes::{crc32, inflate_entry};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Scratch;
+use crate::memory::{Scratch, Slot};
 use crate::store::{ByteRange, local};
 
 /// Bytes of a local header before its name.
 const HEADER: usize = 30;
 /// Room for an extra field in the local header that is longer than the one in the directory, as it usually is by little.
 const SLACK: u64 = 32;
-/// Scratch slot of deflated entries.
-const PACKED: usize = 4;
 
 /// An open archive and the table of its entries. Reads name their offset, so threads and forked children share it.
 #[derive(Debug)]
@@ -82,7 +80,7 @@ impl ZipStore {
             self.inflate(key, entry, most, &mut bytes)?;
             return Ok(Some(Opened::Inflated(Arc::new(bytes))));
         }
-        let mut head = Scratch::take(PACKED);
+        let mut head = Scratch::take(Slot::Archive);
         self.read(entry.header, (HEADER + key.len()) as u64, &mut head)?;
         let start = entry.header + data_offset(key, entry, &head)?;
         Ok(Some(Opened::Stored(Object::new(Arc::clone(self), number, key, start))))
@@ -93,7 +91,7 @@ impl ZipStore {
     }
 
     fn inflate(&self, key: &str, entry: &Entry, most: usize, out: &mut Vec<u8>) -> Result<()> {
-        let mut packed = Scratch::take(PACKED);
+        let mut packed = Scratch::take(Slot::Archive);
         let bytes = self.fetch(key, entry, &mut packed)?;
         out.clear();
         inflate_entry(bytes, entry.len, most, out)?;

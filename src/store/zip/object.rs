@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::directory::Entry;
-use super::{PACKED, ZipStore, check, ended};
+use super::{ZipStore, check, ended};
 use crate::codec::bytes_to_bytes::crc32;
 use crate::error::Result;
-use crate::memory::{Place, Scratch};
+use crate::memory::{OutBytes, Scratch, Slot};
 
 /// Bytes that are read and checked at once: they stay in the second-level cache on their way.
 const PIECE: usize = 1 << 18;
@@ -53,7 +53,7 @@ impl Object {
     ///
     /// # Errors
     /// As [`Object::read`].
-    pub fn read_into(&self, start: u64, place: Place<'_>) -> Result<()> {
+    pub fn read_into(&self, start: u64, place: OutBytes<'_>) -> Result<()> {
         let len = place.len() as u64;
         if self.is_whole(start, len) {
             return self.pass(Some(place));
@@ -78,8 +78,8 @@ impl Object {
     }
 
     /// Reads all bytes once, into `place` if there is one. A place cannot be read again, so they go through a buffer.
-    fn pass(&self, mut place: Option<Place<'_>>) -> Result<()> {
-        let mut piece = Scratch::take(PACKED);
+    fn pass(&self, mut place: Option<OutBytes<'_>>) -> Result<()> {
+        let mut piece = Scratch::take(Slot::Archive);
         let (mut at, mut crc) = (0, 0);
         while at < self.len() {
             let len = (self.len() - at).min(PIECE as u64);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{Found, Opened, ZipStore};
 use crate::error::Kind;
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// Longer than a piece, so that checks go over several.
 const LONG: usize = 600_001;
@@ -97,9 +97,9 @@ fn test_ranges_are_parts_of_the_object() {
     let store = Fixture::new(&[("a", &data)], CompressionMethod::STORE).open().expect("an archive");
     let Some(Opened::Stored(object)) = store.open("a", 0).expect("an open") else { panic!("not stored") };
     let mut out = vec![0; LONG];
-    object.read_into(0, Place::from(&mut out[..])).expect("a read");
+    object.read_into(0, OutBytes::from(&mut out[..])).expect("a read");
     assert_eq!(out, data);
-    object.read_into(77, Place::from(&mut out[..1000])).expect("a read");
+    object.read_into(77, OutBytes::from(&mut out[..1000])).expect("a read");
     assert_eq!(out[..1000], data[77..1077]);
     object.read(LONG as u64 - 9, 9, &mut out).expect("a read");
     assert_eq!(out, data[LONG - 9..]);
@@ -118,8 +118,8 @@ fn test_a_flipped_byte_is_found_by_whoever_reads_all() {
     assert!(is_bad(object.check()));
     assert!(is_bad(object.read(0, LONG as u64, &mut buffer)));
     let mut out = vec![0; LONG];
-    assert!(is_bad(object.read_into(0, Place::from(&mut out[..]))));
-    object.read_into(1, Place::from(&mut out[..9])).expect("a part, of which the checksum says nothing");
+    assert!(is_bad(object.read_into(0, OutBytes::from(&mut out[..]))));
+    object.read_into(1, OutBytes::from(&mut out[..9])).expect("a part, of which the checksum says nothing");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::{LocalStore, Object, Options};
 use crate::error::{Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 use crate::store::ByteRange;
 
 /// A store in a directory of its own that goes with it.
@@ -83,7 +83,7 @@ fn read(object: &Object, range: ByteRange) -> Vec<u8> {
 
 fn read_into(object: &Object, start: u64, len: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0xee; len];
-    object.read_into(start, Place::from(&mut bytes[..]))?;
+    object.read_into(start, OutBytes::from(&mut bytes[..]))?;
     Ok(bytes)
 }
 

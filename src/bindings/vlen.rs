@@ -1,4 +1,4 @@
-//! Text and bytes of variable length between NumPy and the engine's references: values, and arrays to be filled; those of
+//! Text and bytes of variable length between NumPy and the format's references: values, and arrays to be filled; those of
 //! Python objects in here, those of `StringDType` in `strings.rs`. Leaves out which data types and codecs belong together
 //! (`_text.py`).
 #![allow(unsafe_code, reason = "Python objects are known by address only, and references are vouched for")]
@@ -15,9 +15,9 @@ use crate::bindings::errors::{to_python, unsupported};
 use crate::bindings::strings::{Packing, Strings};
 use crate::codec::Chain;
 use crate::codec::array_to_bytes::vlen::Vlen;
-use crate::memory::{EmptyRule, REFERENCE, Reference, References, Referrer, Shared, Vouched};
-use crate::pipeline::place::packed_strides;
-use crate::pipeline::{Engine, Text};
+use crate::memory::{FillTest, REFERENCE, Reference, References, Referrer, SharedView, ValidReferences};
+use crate::pipeline::placement::packed_strides;
+use crate::pipeline::{ChunkFormat, Text};
 
 /// Length from which a Python object's bytes are not copied; the object is kept instead, which costs more than a few bytes.
 const KEPT_FROM: usize = 1024;
@@ -29,23 +29,23 @@ pub fn codec(utf8: bool) -> Vlen {
     Vlen { utf8, vouched: vouched() }
 }
 
-/// The engine of elements of variable length whose fill value is `fill`.
-pub fn engine(chain: Chain, fill: &[u8], utf8: bool) -> Engine {
+/// The format of elements of variable length whose fill value is `fill`.
+pub fn format(chain: Chain, fill: &[u8], utf8: bool) -> ChunkFormat {
     let fill: Box<[u8]> = fill.into();
-    Engine {
+    ChunkFormat {
         chain,
         item_size: REFERENCE,
         fill: Reference::to(&fill).bytes().to_vec(),
-        empty: EmptyRule::text(&fill, vouched()),
+        empty: FillTest::text(&fill, vouched()),
         text: Some(Text { fill, utf8 }),
     }
 }
 
-fn vouched() -> Vouched {
-    // SAFETY: the images of such an engine are filled from three sources. The fill value, which lies in the engine that
-    // every batch holds. Stored chunks, which `pipeline/text.rs` keeps until the batch, or the image, is done. A value
+fn vouched() -> ValidReferences {
+    // SAFETY: the decoded of such an format are filled from three sources. The fill value, which lies in the format that
+    // every batch holds. Stored chunks, which `pipeline/text.rs` keeps until the batch, or the decoded, is done. A value
     // (`references` below), which owns copies or whose objects are held until the last unit has ended.
-    unsafe { Vouched::new() }
+    unsafe { ValidReferences::new() }
 }
 
 /// An array that is filled from references when all of them are there.
@@ -56,12 +56,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// The references that the engine fills, and the target that they are for, an array seen as `view`.
-    pub fn new(array: &Bound<'_, PyAny>, view: &View, utf8: bool) -> PyResult<(Shared, Self)> {
+    /// The references that the format fills, and the target that they are for, an array seen as `view`.
+    pub fn new(array: &Bound<'_, PyAny>, view: &View, utf8: bool) -> PyResult<(SharedView, Self)> {
         check_kind(view)?;
         let references = References::untouched(view.len()).map_err(|error| to_python(array.py(), error))?;
         let references = Arc::new(references);
-        let shared = Shared::references(Arc::clone(&references), packed_strides(&view.shape, REFERENCE), true);
+        let shared = SharedView::references(Arc::clone(&references), packed_strides(&view.shape, REFERENCE), true);
         Ok((shared, Self { array: array.clone().unbind(), references, utf8 }))
     }
 
@@ -157,7 +157,12 @@ fn object_of(py: Python<'_>, text: &[u8], utf8: bool) -> PyResult<Py<PyAny>> {
 ///
 /// # Errors
 /// `UnsupportedError` where zarr-python has to say what an element means: a missing string, an object of another type.
-pub fn references(value: &Bound<'_, PyAny>, view: &View, utf8: bool, held: &mut Vec<Py<PyAny>>) -> PyResult<Shared> {
+pub fn references(
+    value: &Bound<'_, PyAny>,
+    view: &View,
+    utf8: bool,
+    held: &mut Vec<Py<PyAny>>,
+) -> PyResult<SharedView> {
     let py = value.py();
     check_kind(view)?;
     let mut referrer = Referrer::with_capacity(view.len()).map_err(|error| to_python(py, error))?;
@@ -165,7 +170,7 @@ pub fn references(value: &Bound<'_, PyAny>, view: &View, utf8: bool, held: &mut 
         b'T' => refer_to_strings(value, view, &mut referrer)?,
         _ => refer_to_objects(py, view, utf8, &mut referrer, held)?,
     }
-    Ok(Shared::references(Arc::new(referrer.finish()), packed_strides(&view.shape, REFERENCE), false))
+    Ok(SharedView::references(Arc::new(referrer.finish()), packed_strides(&view.shape, REFERENCE), false))
 }
 
 /// Copies all of them: NumPy moves and frees its strings when somebody changes the array.

@@ -9,13 +9,13 @@ use std::mem::MaybeUninit;
 /// writes them at the same time; so what takes a place is a safe function, and a wrapper of a C library need only keep
 /// to the length. Whoever writes through the address writes bytes that are set.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct OutBytes<'a> {
     ptr: *mut u8,
     len: usize,
     bytes: PhantomData<&'a mut [MaybeUninit<u8>]>,
 }
 
-impl Place<'_> {
+impl OutBytes<'_> {
     /// The `len` bytes at `ptr`.
     ///
     /// # Safety
@@ -40,8 +40,8 @@ impl Place<'_> {
     }
 
     /// The same place for a shorter time, for one of several attempts to fill it.
-    pub fn reborrow(&mut self) -> Place<'_> {
-        Place { ..*self }
+    pub fn reborrow(&mut self) -> OutBytes<'_> {
+        OutBytes { ..*self }
     }
 
     /// The first `len` bytes, and the rest.
@@ -60,14 +60,14 @@ impl Place<'_> {
     }
 }
 
-impl<'a> From<&'a mut [u8]> for Place<'a> {
+impl<'a> From<&'a mut [u8]> for OutBytes<'a> {
     fn from(bytes: &'a mut [u8]) -> Self {
         // SAFETY: an exclusive borrow for `'a`.
         unsafe { Self::new(bytes.as_mut_ptr(), bytes.len()) }
     }
 }
 
-impl<'a> From<&'a mut [MaybeUninit<u8>]> for Place<'a> {
+impl<'a> From<&'a mut [MaybeUninit<u8>]> for OutBytes<'a> {
     fn from(bytes: &'a mut [MaybeUninit<u8>]) -> Self {
         // SAFETY: an exclusive borrow for `'a`; a place is never read.
         unsafe { Self::new(bytes.as_mut_ptr().cast(), bytes.len()) }

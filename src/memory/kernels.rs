@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-use super::squares;
+use super::block_transpose;
 
 /// Moves one element.
 pub(super) trait Move: Copy {
@@ -24,7 +24,7 @@ pub(super) trait Move: Copy {
     /// The element can be read at `from` and written at `to`, and the two do not overlap.
     unsafe fn one(self, from: *const u8, to: *mut u8);
 
-    /// Transposes a square: its packed rows at `from`, `step` bytes apart, become columns at `to`, `out` bytes apart.
+    /// Transposes a square: its packed rows at `from`, `step` bytes isolated, become columns at `to`, `out` bytes isolated.
     ///
     /// # Safety
     /// As for [`Move::one`], for each of its elements.
@@ -40,7 +40,7 @@ pub(super) trait Move: Copy {
 pub(super) struct Whole<T>(pub PhantomData<T>);
 
 impl<T: Copy> Move for Whole<T> {
-    const SIDE: usize = squares::side(size_of::<T>());
+    const SIDE: usize = block_transpose::side(size_of::<T>());
 
     #[inline]
     fn size(self) -> usize {
@@ -56,7 +56,7 @@ impl<T: Copy> Move for Whole<T> {
     #[inline]
     unsafe fn square(self, from: *const u8, step: isize, to: *mut u8, out: isize) {
         // SAFETY: the caller vouches for the square.
-        unsafe { squares::transpose(size_of::<T>(), from, step, to, out) }
+        unsafe { block_transpose::transpose(size_of::<T>(), from, step, to, out) }
     }
 }
 

@@ -1,4 +1,4 @@
-"""One array's engine for the data type and fill value that a call's chunks have."""
+"""One array's chunk format for the data type and fill value that a call's chunks have."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from zarrs import _internal
 
 
-class CompiledEngine:
-    """The engine, and how NumPy's arrays relate to what it stores."""
+class ChunkFormat:
+    """The native chunk format, and how NumPy's arrays relate to what it stores."""
 
-    __slots__ = ("_swaps", "dtype", "engine", "seen", "stored")
+    __slots__ = ("_swaps", "dtype", "format", "seen", "stored")
 
-    def __init__(self, engine: _internal.Engine, dtype: Any, stored: Any, spec: ArraySpec) -> None:
-        self.engine = engine
+    def __init__(
+        self, format: _internal.ChunkFormat, dtype: Any, stored: Any, spec: ArraySpec
+    ) -> None:
+        self.format = format
         # What Python codecs are shown of a chunk beyond what every engine depends on.
-        self.seen = (spec.shape, spec.config) if engine.calls_python else None
+        self.seen = (spec.shape, spec.config) if format.calls_python else None
         self.dtype = dtype
         self.stored = stored
         self._swaps: tuple[Any, Any] | None = None
@@ -36,7 +38,7 @@ class CompiledEngine:
 
         Raises
         ------
-        Unlike
+        IncompatibleDtype
             If NumPy has to convert.
         """
         known = self._swaps
@@ -47,17 +49,17 @@ class CompiledEngine:
         return swap
 
 
-class Engines:
-    """The engines of one pipeline, by what its chunks' specs say."""
+class ChunkFormats:
+    """The chunk formats of one pipeline, by what its chunks' specs say."""
 
     __slots__ = ("_codecs", "_last")
 
     def __init__(self, codecs: tuple[Codec, ...]) -> None:
         self._codecs = codecs
-        self._last: tuple[tuple[Any, ...], CompiledEngine | UnsupportedError] | None = None
+        self._last: tuple[tuple[Any, ...], ChunkFormat | UnsupportedError] | None = None
 
-    def get(self, spec: ArraySpec) -> CompiledEngine:
-        """The engine for chunks of `spec`.
+    def get(self, spec: ArraySpec) -> ChunkFormat:
+        """The format of chunks of `spec`.
 
         Raises
         ------
@@ -69,7 +71,7 @@ class Engines:
         last = self._last
         if last is None or not all(map(_same, last[0], key)) or _shows_more(last[1], spec):
             try:
-                made: CompiledEngine | UnsupportedError = _compile(self._codecs, spec)
+                made: ChunkFormat | UnsupportedError = _compile(self._codecs, spec)
             except UnsupportedError as error:
                 made = error
             last = self._last = (key, made)
@@ -83,13 +85,13 @@ def _same(a: object, b: object) -> bool:
     return a is b or (isinstance(a, tuple) and a == b)
 
 
-def _shows_more(made: CompiledEngine | UnsupportedError, spec: ArraySpec) -> bool:
+def _shows_more(made: ChunkFormat | UnsupportedError, spec: ArraySpec) -> bool:
     """Whether `made` holds Python codecs that were prepared for other chunks than those of `spec`."""
     seen = getattr(made, "seen", None)
     return seen is not None and seen != (spec.shape, spec.config)
 
 
-def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> CompiledEngine:
+def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> ChunkFormat:
     from zarrs import _internal
 
     for kind, own in ((spec.prototype.buffer, Buffer), (spec.prototype.nd_buffer, NDBuffer)):
@@ -108,19 +110,19 @@ def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> CompiledEngine:
     if _text.is_text(spec.dtype):
         fill = _text.fill_of(fill_value, spec.dtype)
         rule = _text.emptiness(spec.dtype)
-        engine = _internal.Engine(chain.chain, _text.REFERENCE_SIZE, fill, rule, False)
-        return CompiledEngine(engine, dtype, dtype, spec)
+        format = _internal.ChunkFormat(chain.chain, _text.REFERENCE_SIZE, fill, rule, False)
+        return ChunkFormat(format, dtype, dtype, spec)
     stored = _data_types.stored(dtype, chain.endian)
     # zarr's own way: NumPy's alone loses the byte order of dates without a unit.
     one = NDBuffer.create(shape=(1,), dtype=dtype, fill_value=fill_value).astype(stored)
-    engine = _internal.Engine(
+    format = _internal.ChunkFormat(
         chain.chain,
         stored.itemsize,
         one.as_numpy_array().tobytes(),
         _data_types.emptiness(stored),
         _is_big_endian(stored),
     )
-    return CompiledEngine(engine, dtype, stored, spec)
+    return ChunkFormat(format, dtype, stored, spec)
 
 
 def _is_big_endian(dtype: np.dtype[Any]) -> bool:

@@ -4,14 +4,11 @@ use crate::codec::array_to_bytes::sharding::Sharding;
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::codec::{Chain, Serializer};
 use crate::error::{Error, Kind, Result};
-use crate::memory::{CopyAxis, Element, Image, Kept, Place, Scratch, Swap, View, Walk};
-use crate::pipeline::place::{Placer, packed_strides, single_run};
+use crate::memory::{CopyAxis, DecodedChunk, Element, OutBytes, Scratch, Slot, Swap, TextArena, View, Walk};
+use crate::pipeline::placement::{Placer, packed_strides, single_run};
 use crate::pipeline::source::{Opened, Window};
-use crate::pipeline::{Engine, shard, text};
+use crate::pipeline::{ChunkFormat, shard, vlen};
 use crate::selection::{Axis, Coord, Lists, count};
-
-/// Scratch slot of encoded chunks.
-pub const STORED: usize = 0;
 
 /// Length in bytes from which a chunk is worth being read in parts, each of which is a system call.
 const SPAN_FROM: usize = 1 << 17;
@@ -48,20 +45,20 @@ impl Layout {
 
     /// `error`, if it is about a value, with what the chunk should hold: "(4 × 8 elements of 2 bytes)".
     #[must_use]
-    pub fn explain(&self, error: Error, engine: &Engine) -> Error {
+    pub fn explain(&self, error: Error, format: &ChunkFormat) -> Error {
         if !matches!(error.kind, Kind::Value | Kind::TooLong) {
             return error;
         }
         let lengths: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
         let elements =
             if lengths.is_empty() { "one element".to_owned() } else { format!("{} elements", lengths.join(" × ")) };
-        Error { message: format!("{} ({elements} {})", error.message, engine.item_words()), ..error }
+        Error { message: format!("{} ({elements} {})", error.message, format.item_words()), ..error }
     }
 }
 
 /// The projections of one chunk: their axes, and the lists these refer to.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows<'a> {
+pub struct Projections<'a> {
     /// Axes of each projection, in batch order.
     pub axes: &'a [&'a [Axis]],
     /// Their index lists.
@@ -72,7 +69,7 @@ pub struct Rows<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
     /// What the chunks have in common.
-    pub engine: &'a Engine,
+    pub format: &'a ChunkFormat,
     /// What is filled.
     pub array: &'a View<'a>,
     /// The fill value in the array's byte order.
@@ -80,34 +77,34 @@ pub struct Reader<'a> {
     /// Whether checksums are checked.
     pub validate: bool,
     /// Where the text stays to which references in `array` point.
-    pub kept: &'a Kept,
+    pub kept: &'a TextArena,
 }
 
 impl Reader<'_> {
-    /// Writes the fill value to every element of `rows`.
-    pub fn fill(&self, rows: Rows<'_>) {
+    /// Writes the fill value to every element of `projections`.
+    pub fn fill(&self, projections: Projections<'_>) {
         // The chunk side is not looked at; NumPy has at most 64 dimensions.
         let unused = [0; 64];
         let mut placer = Placer::default();
-        for axes in rows.axes {
-            let placement = placer.place(axes, rows.lists, &unused, self.array.strides());
+        for axes in projections.axes {
+            let placement = placer.place(axes, projections.lists, &unused, self.array.strides());
             self.array.fill(placement.array, placement.axes.as_slice(), self.fill);
         }
     }
 
-    /// Scatters the packed, stored form `image` to the places of `rows`.
-    pub fn scatter(&self, image: &[u8], layout: &Layout, rows: Rows<'_>) {
+    /// Scatters the packed, stored form `decoded` to the places of `projections`.
+    pub fn scatter(&self, decoded: &[u8], layout: &Layout, projections: Projections<'_>) {
         let mut placer = Placer::default();
-        for axes in rows.axes {
-            let placement = placer.place(axes, rows.lists, &layout.strides, self.array.strides());
-            self.array.scatter(image, placement.chunk, placement.array, placement.axes.as_slice());
+        for axes in projections.axes {
+            let placement = placer.place(axes, projections.lists, &layout.strides, self.array.strides());
+            self.array.scatter(decoded, placement.chunk, placement.array, placement.axes.as_slice());
         }
     }
 
-    /// The place of `rows` in the array, if they are one projection that selects the whole chunk and its stored form lies
+    /// The place of `projections` in the array, if they are one projection that selects the whole chunk and its stored form lies
     /// there as it is.
-    pub fn direct(&self, layout: &Layout, rows: Rows<'_>) -> Option<Place<'_>> {
-        let [axes] = rows.axes else { return None };
+    pub fn direct(&self, layout: &Layout, projections: Projections<'_>) -> Option<OutBytes<'_>> {
+        let [axes] = projections.axes else { return None };
         if self.array.element().swap != Swap::None {
             return None;
         }
@@ -115,80 +112,92 @@ impl Reader<'_> {
         Some(self.array.run(offset, layout.len))
     }
 
-    /// Decodes the stored `bytes` of a chunk and places what `rows` select.
+    /// Decodes the stored `bytes` of a chunk and places what `projections` select.
     ///
     /// # Errors
     /// `Value` when the bytes decode to another length than the shape needs; else what the codec raises.
-    pub fn decode(&self, bytes: &[u8], chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Result<()> {
+    pub fn decode(&self, bytes: &[u8], chain: &Chain, layout: &Layout, projections: Projections<'_>) -> Result<()> {
         match &chain.serializer {
             Serializer::Bytes => {}
-            Serializer::Sharding(sharding) => return self.decode_shard(bytes, chain, sharding, layout, rows),
-            Serializer::Vlen(vlen) => return text::decode(self, bytes, chain, *vlen, layout, rows),
+            Serializer::Sharding(sharding) => return self.decode_shard(bytes, chain, sharding, layout, projections),
+            Serializer::Vlen(vlen) => return vlen::decode(self, bytes, chain, *vlen, layout, projections),
         }
-        if chain.compressors.is_empty() {
-            return self.decode_raw(bytes, layout, rows);
+        if chain.steps.is_empty() {
+            return self.decode_raw(bytes, layout, projections);
         }
-        if let Some(place) = self.direct(layout, rows) {
-            return chain.decompress_into(bytes, place, self.validate);
+        if let Some(place) = self.direct(layout, projections) {
+            return chain.decode_into(bytes, place, self.validate);
         }
-        if let Some(outcome) = self.decode_span(bytes, chain, layout, rows) {
+        if let Some(outcome) = self.decode_span(bytes, chain, layout, projections) {
             return outcome;
         }
-        let mut image = Image::take();
-        chain.decompress_into(bytes, image.room(layout.len)?.into(), self.validate)?;
-        self.scatter(&image, layout, rows);
+        let mut decoded = DecodedChunk::take();
+        chain.decode_into(bytes, decoded.room(layout.len)?.into(), self.validate)?;
+        self.scatter(&decoded, layout, projections);
         Ok(())
     }
 
-    fn decode_raw(&self, bytes: &[u8], layout: &Layout, rows: Rows<'_>) -> Result<()> {
+    fn decode_raw(&self, bytes: &[u8], layout: &Layout, projections: Projections<'_>) -> Result<()> {
         if bytes.len() != layout.len {
             return Err(wrong_length(bytes.len(), layout.len));
         }
-        self.scatter(bytes, layout, rows);
+        self.scatter(bytes, layout, projections);
         Ok(())
     }
 
-    /// Reads the stored chunk in `window`, or the parts of it that are needed, and places what `rows` select.
+    /// Reads the stored chunk in `window`, or the parts of it that are needed, and places what `projections` select.
     ///
     /// # Errors
     /// As [`Reader::decode`].
-    pub fn read_encoded(&self, window: Window<'_>, chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Result<()> {
-        if window.in_memory().is_none() && self.may_read_span(chain, layout, rows) {
+    pub fn read_encoded(
+        &self,
+        window: Window<'_>,
+        chain: &Chain,
+        layout: &Layout,
+        projections: Projections<'_>,
+    ) -> Result<()> {
+        if window.in_memory().is_none() && self.may_read_span(chain, layout, projections) {
             if self.validate {
                 window.check()?;
             }
-            if let Some(outcome) = self.read_span(window, chain, layout, rows) {
+            if let Some(outcome) = self.read_span(window, chain, layout, projections) {
                 return outcome;
             }
         }
-        let mut stored = Scratch::take(STORED);
+        let mut stored = Scratch::take(Slot::Stored);
         let bytes = window.read(&mut stored)?;
-        self.decode(bytes, chain, layout, rows)
+        self.decode(bytes, chain, layout, projections)
     }
 
     /// Whether only a part of the stored chunk may have to be read, so that it should be opened rather than read whole.
-    pub fn may_read_span(&self, chain: &Chain, layout: &Layout, rows: Rows<'_>) -> bool {
-        let ([step], [axes]) = (chain.decoding_steps(), rows.axes) else { return false };
+    pub fn may_read_span(&self, chain: &Chain, layout: &Layout, projections: Projections<'_>) -> bool {
+        let ([step], [axes]) = (chain.decoding_steps(), projections.axes) else { return false };
         matches!(chain.serializer, Serializer::Bytes)
             && layout.len >= SPAN_FROM
             && step.span_head(layout.len).is_some()
-            && count(axes).saturating_mul(2 * self.engine.item_size) < layout.len
+            && count(axes).saturating_mul(2 * self.format.item_size) < layout.len
     }
 
-    /// Reads and decodes only the blocks that one projection needs, where the only compressor keeps blocks apart (blosc).
+    /// Reads and decodes only the blocks that one projection needs, where the only compressor keeps blocks isolated (blosc).
     /// `None` where all has to be read.
-    fn read_span(&self, window: Window<'_>, chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Option<Result<()>> {
-        let ([step], [axes]) = (chain.decoding_steps(), rows.axes) else { return None };
+    fn read_span(
+        &self,
+        window: Window<'_>,
+        chain: &Chain,
+        layout: &Layout,
+        projections: Projections<'_>,
+    ) -> Option<Result<()>> {
+        let ([step], [axes]) = (chain.decoding_steps(), projections.axes) else { return None };
         let stored_len = usize::try_from(window.len).ok().filter(|len| *len <= 2 * layout.len)?;
         let head_len = step.span_head(layout.len)?.min(stored_len);
         let mut placer = Placer::default();
-        let placement = placer.place(axes, rows.lists, &layout.strides, self.array.strides());
+        let placement = placer.place(axes, projections.lists, &layout.strides, self.array.strides());
         let (first, last) = span(placement.chunk, placement.axes.as_slice())?;
-        let wanted = first..last + self.engine.item_size;
-        let mut stored = Image::take();
+        let wanted = first..last + self.format.item_size;
+        let mut stored = DecodedChunk::take();
         let fetch = || -> Result<bool> {
             let room = stored.room(stored_len)?;
-            window.read_into(0, Place::from(&mut room[..head_len]))?;
+            window.read_into(0, OutBytes::from(&mut room[..head_len]))?;
             let Some(parts) = step.span_parts(&room[..head_len], stored_len, layout.len, wanted) else {
                 return Ok(false);
             };
@@ -196,36 +205,42 @@ impl Reader<'_> {
                 return Ok(false);
             }
             for part in parts {
-                window.read_into(part.start as u64, Place::from(&mut room[part]))?;
+                window.read_into(part.start as u64, OutBytes::from(&mut room[part]))?;
             }
             Ok(true)
         };
         match { fetch }() {
-            Ok(true) => self.decode_span(&stored, chain, layout, rows),
+            Ok(true) => self.decode_span(&stored, chain, layout, projections),
             Ok(false) => None,
             Err(error) => Some(Err(error)),
         }
     }
 
     /// Decodes only the part of a chunk that one projection needs, where its only compressor can do so (blosc).
-    fn decode_span(&self, bytes: &[u8], chain: &Chain, layout: &Layout, rows: Rows<'_>) -> Option<Result<()>> {
-        let ([step], [axes]) = (chain.decoding_steps(), rows.axes) else { return None };
+    fn decode_span(
+        &self,
+        bytes: &[u8],
+        chain: &Chain,
+        layout: &Layout,
+        projections: Projections<'_>,
+    ) -> Option<Result<()>> {
+        let ([step], [axes]) = (chain.decoding_steps(), projections.axes) else { return None };
         let mut placer = Placer::default();
-        let placement = placer.place(axes, rows.lists, &layout.strides, self.array.strides());
+        let placement = placer.place(axes, projections.lists, &layout.strides, self.array.strides());
         let (first, last) = span(placement.chunk, placement.axes.as_slice())?;
-        let len = last - first + self.engine.item_size;
+        let len = last - first + self.format.item_size;
         if len > layout.len / 2 {
             return None;
         }
-        let mut image = Image::take();
-        let place = match image.room(len) {
+        let mut decoded = DecodedChunk::take();
+        let place = match decoded.room(len) {
             Ok(room) => room.into(),
             Err(error) => return Some(Err(error)),
         };
         let outcome = step.decode_span(bytes, layout.len, first, place)?;
         if outcome.is_ok() {
             let from = placement.chunk - first as isize;
-            self.array.scatter(&image, from, placement.array, placement.axes.as_slice());
+            self.array.scatter(&decoded, from, placement.array, placement.axes.as_slice());
         }
         Some(outcome)
     }
@@ -236,25 +251,25 @@ impl Reader<'_> {
         chain: &Chain,
         sharding: &Sharding,
         layout: &Layout,
-        rows: Rows<'_>,
+        projections: Projections<'_>,
     ) -> Result<()> {
         let subchunks = sharding.grid(&layout.stored_shape)?.len();
-        let limit = match self.engine.text {
+        let limit = match self.format.text {
             None => sharding.longest(layout.len, subchunks),
             // As in zarr-python: what a shard has in front of its index does not tell how much is to come.
-            Some(_) => text::longest(layout.len).saturating_mul(2),
+            Some(_) => vlen::longest(layout.len).saturating_mul(2),
         };
         let limit = limit.saturating_add(sharding.index_size(subchunks)).saturating_add(1 << 16);
-        let mut buffer = Scratch::take(STORED);
-        let bytes = chain.decompress(bytes, &mut buffer, limit, self.validate)?;
+        let mut buffer = Scratch::take(Slot::Stored);
+        let bytes = chain.decode(bytes, &mut buffer, limit, self.validate)?;
         let opened = Opened::Bytes(bytes);
         let window = Window::whole(&opened)?;
         if chain.transpose.is_identity() {
-            return shard::read(self, window, sharding, &layout.stored_shape, rows);
+            return shard::read(self, window, sharding, &layout.stored_shape, projections);
         }
         let names = chain.transpose.new_names(layout.shape.len());
-        let mut lists = rows.lists.clone();
-        let renamed: Vec<Vec<Axis>> = rows
+        let mut lists = projections.lists.clone();
+        let renamed: Vec<Vec<Axis>> = projections
             .axes
             .iter()
             .map(|axes| {
@@ -264,32 +279,32 @@ impl Reader<'_> {
             })
             .collect();
         let axes: Vec<&[Axis]> = renamed.iter().map(Vec::as_slice).collect();
-        shard::read(self, window, sharding, &layout.stored_shape, Rows { axes: &axes, lists: &lists })
+        shard::read(self, window, sharding, &layout.stored_shape, Projections { axes: &axes, lists: &lists })
     }
 
-    /// Reads an uncompressed chunk: only the rows that are needed, where that is cheaper than all of it.
+    /// Reads an uncompressed chunk: only the projections that are needed, where that is cheaper than all of it.
     ///
     /// # Errors
     /// `Value` when the object has another length than the shape needs, even if the part that is wanted exists.
-    pub fn read_raw(&self, window: Window<'_>, layout: &Layout, rows: Rows<'_>) -> Result<()> {
+    pub fn read_raw(&self, window: Window<'_>, layout: &Layout, projections: Projections<'_>) -> Result<()> {
         if window.len != layout.len as u64 {
             return Err(wrong_length(window.len as usize, layout.len));
         }
         if let Some(bytes) = window.in_memory() {
-            return self.decode_raw(bytes, layout, rows);
+            return self.decode_raw(bytes, layout, projections);
         }
-        if let Some(place) = self.direct(layout, rows) {
+        if let Some(place) = self.direct(layout, projections) {
             return window.read_into(0, place);
         }
-        if let [axes] = rows.axes {
+        if let [axes] = projections.axes {
             if self.validate {
                 window.check()?;
             }
-            return self.read_raw_row(window, layout, axes, rows.lists);
+            return self.read_raw_row(window, layout, axes, projections.lists);
         }
-        let mut image = Image::take();
-        window.read_into(0, image.room(layout.len)?.into())?;
-        self.scatter(&image, layout, rows);
+        let mut decoded = DecodedChunk::take();
+        window.read_into(0, decoded.room(layout.len)?.into())?;
+        self.scatter(&decoded, layout, projections);
         Ok(())
     }
 
@@ -299,20 +314,20 @@ impl Reader<'_> {
         let mut walks = placement.axes.as_slice().to_vec();
         // Outermost in the file first, so that inner axes share one read.
         walks.sort_by_key(|axis| std::cmp::Reverse(reach(axis.from, axis.len)));
-        let (level, span_len) = cheapest_level(&walks, self.engine.item_size);
+        let (level, span_len) = cheapest_level(&walks, self.format.item_size);
         let (outer, inner) = walks.split_at(level);
         let straight = self.array.element().swap == Swap::None
-            && is_run(inner, self.engine.item_size)
-            && inner.iter().map(|axis| axis.len).product::<usize>() * self.engine.item_size == span_len;
-        let mut image = Image::take();
-        let room = image.room(if straight { 0 } else { span_len })?;
+            && is_run(inner, self.format.item_size)
+            && inner.iter().map(|axis| axis.len).product::<usize>() * self.format.item_size == span_len;
+        let mut decoded = DecodedChunk::take();
+        let room = decoded.room(if straight { 0 } else { span_len })?;
         let lowest: isize = inner.iter().map(|axis| lowest(axis.from, axis.len)).sum();
         each_index(outer, placement.chunk, placement.array, &mut |chunk, array| {
             let start = chunk + lowest;
             if straight {
                 return window.read_into(start as u64, self.array.run(array, span_len));
             }
-            window.read_into(start as u64, Place::from(&mut *room))?;
+            window.read_into(start as u64, OutBytes::from(&mut *room))?;
             self.array.scatter(room, -lowest, array, inner);
             Ok(())
         })
@@ -322,10 +337,10 @@ impl Reader<'_> {
 /// Microseconds for decoding `len` bytes of which `wanted` are selected.
 pub fn cost(chain: &Chain, len: usize, wanted: usize) -> f64 {
     if chain.is_raw() {
-        // Only the rows that are wanted are read, with what lies between them where they are close.
+        // Only the projections that are wanted are read, with what lies between them where they are close.
         return wanted.saturating_mul(4).min(len) as f64 / 1024.0 * 0.1;
     }
-    len as f64 / 1024.0 * chain.pace().decode
+    len as f64 / 1024.0 * chain.cost_per_kib().decode
 }
 
 /// First and last byte offset that the `from` walks reach; `None` for no element at all.

@@ -6,22 +6,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::job::{Parted, Shared};
+use super::job::{Exit, Shared};
 
 /// A pool of at most `size` threads, started one by one as jobs want them and never joined.
-pub(super) struct Crew {
+pub(super) struct Workers {
     size: usize,
-    roster: Mutex<Roster>,
-    bell: Condvar,
+    state: Mutex<State>,
+    wake: Condvar,
     /// Jobs that have no participant. Changed under the lock, read without it between runs.
     unserved: AtomicUsize,
 }
 
 #[derive(Default)]
-struct Roster {
+struct State {
     /// Every job that is not over, oldest first.
     jobs: VecDeque<Arc<Shared>>,
-    /// Participants of all jobs, helping callers included; at most the crew's size.
+    /// Participants of all jobs, helping callers included; at most the workers's size.
     running: usize,
     threads: usize,
     asleep: usize,
@@ -48,10 +48,10 @@ const TURN: Duration = Duration::from_millis(10);
 const CALLS: usize = 2;
 const CALLS_OF_A_HELPER: usize = 1;
 
-impl Crew {
+impl Workers {
     pub(super) fn new(size: usize, closed: bool) -> Self {
-        let roster = Mutex::new(Roster { closed, ..Roster::default() });
-        Self { size, roster, bell: Condvar::new(), unserved: AtomicUsize::new(0) }
+        let state = Mutex::new(State { closed, ..State::default() });
+        Self { size, state, wake: Condvar::new(), unserved: AtomicUsize::new(0) }
     }
 
     pub(super) fn size(&self) -> usize {
@@ -62,31 +62,31 @@ impl Crew {
     /// It joins only where no other job is in flight (see `submit_and_help`).
     ///
     /// # Errors
-    /// The crew is closed: the job is the caller's.
+    /// The workers is closed: the job is the caller's.
     pub(super) fn admit(&'static self, job: &Arc<Shared>, joins: bool) -> Result<Option<usize>, ()> {
-        let mut roster = locked(&self.roster);
-        if roster.closed {
+        let mut state = locked(&self.state);
+        if state.closed {
             return Err(());
         }
-        roster.jobs.push_back(Arc::clone(job));
+        state.jobs.push_back(Arc::clone(job));
         self.unserved.fetch_add(1, Ordering::Relaxed);
-        let slot = if joins && roster.jobs.len() == 1 { self.enter(&mut roster, job) } else { None };
-        self.call(roster, if slot.is_some() { CALLS_OF_A_HELPER } else { CALLS });
+        let slot = if joins && state.jobs.len() == 1 { self.enter(&mut state, job) } else { None };
+        self.call(state, if slot.is_some() { CALLS_OF_A_HELPER } else { CALLS });
         Ok(slot)
     }
 
     /// A place in `job` for the calling thread, if one is free and the pool has room for another participant.
     pub(super) fn join(&self, job: &Arc<Shared>) -> Option<usize> {
-        let mut roster = locked(&self.roster);
+        let mut state = locked(&self.state);
         // A job that is over has nothing left to start.
-        if job.unstarted() { self.enter(&mut roster, job) } else { None }
+        if job.unstarted() { self.enter(&mut state, job) } else { None }
     }
 
     /// The caller's participation ends; the last to leave a job with nothing left to start finishes it.
     pub(super) fn part(&'static self, job: &Arc<Shared>, slot: usize) {
-        let mut roster = locked(&self.roster);
-        let over = self.leave(&mut roster, job, slot);
-        self.call(roster, CALLS);
+        let mut state = locked(&self.state);
+        let over = self.leave(&mut state, job, slot);
+        self.call(state, CALLS);
         if over {
             job.finish();
         }
@@ -94,8 +94,8 @@ impl Crew {
 
     /// Takes out a stopped job that nobody serves; true if this call did, which must then finish it.
     pub(super) fn withdraw(&self, job: &Arc<Shared>) -> bool {
-        let mut roster = locked(&self.roster);
-        let idle = job.members.load(Ordering::Relaxed) == 0 && roster.remove(job);
+        let mut state = locked(&self.state);
+        let idle = job.members.load(Ordering::Relaxed) == 0 && state.remove(job);
         if idle {
             self.unserved.fetch_sub(1, Ordering::Relaxed);
         }
@@ -104,17 +104,17 @@ impl Crew {
 
     /// Refuses new jobs from now on; the jobs that are not over.
     pub(super) fn close(&self) -> Vec<Arc<Shared>> {
-        let mut roster = locked(&self.roster);
-        roster.closed = true;
-        roster.jobs.iter().cloned().collect()
+        let mut state = locked(&self.state);
+        state.closed = true;
+        state.jobs.iter().cloned().collect()
     }
 
-    fn enter(&self, roster: &mut Roster, job: &Shared) -> Option<usize> {
-        if roster.running >= self.size {
+    fn enter(&self, state: &mut State, job: &Shared) -> Option<usize> {
+        if state.running >= self.size {
             return None;
         }
         let slot = job.ranges.claim()?;
-        roster.running += 1;
+        state.running += 1;
         if job.members.fetch_add(1, Ordering::Relaxed) == 0 {
             self.unserved.fetch_sub(1, Ordering::Relaxed);
         }
@@ -122,12 +122,12 @@ impl Crew {
     }
 
     /// True if the job is over and was taken out of the list.
-    fn leave(&self, roster: &mut Roster, job: &Arc<Shared>, slot: usize) -> bool {
+    fn leave(&self, state: &mut State, job: &Arc<Shared>, slot: usize) -> bool {
         job.ranges.release(slot);
-        roster.running -= 1;
+        state.running -= 1;
         let last = job.members.fetch_sub(1, Ordering::Relaxed) == 1;
         if last && !job.unstarted() {
-            return roster.remove(job);
+            return state.remove(job);
         }
         if last {
             self.unserved.fetch_add(1, Ordering::Relaxed);
@@ -136,12 +136,12 @@ impl Crew {
     }
 
     /// Calls as many threads, up to `most`, as would find a place and are not on their way already.
-    fn call(&'static self, mut roster: MutexGuard<'_, Roster>, most: usize) {
-        let number = roster.threads;
-        let summons = roster.summon(self.size, most);
-        drop(roster);
+    fn call(&'static self, mut state: MutexGuard<'_, State>, most: usize) {
+        let number = state.threads;
+        let summons = state.summon(self.size, most);
+        drop(state);
         for _ in 0..summons.wake {
-            self.bell.notify_one();
+            self.wake.notify_one();
         }
         for number in number..number + summons.start {
             self.start(number);
@@ -154,14 +154,14 @@ impl Crew {
         if std::thread::Builder::new().name(name).spawn(|| self.serve()).is_ok() {
             return;
         }
-        let mut roster = locked(&self.roster);
-        roster.threads -= 1;
-        roster.looking -= 1;
-        if roster.threads == 0 {
+        let mut state = locked(&self.state);
+        state.threads -= 1;
+        state.looking -= 1;
+        if state.threads == 0 {
             // No thread can be had at all (a limit on processes): the caller does the work.
-            drop(roster);
+            drop(state);
             while let Some((job, slot)) = self.take() {
-                if job.participate(slot, || false) == Parted::Forked {
+                if job.participate(slot, || false) == Exit::Forked {
                     return;
                 }
                 self.part(&job, slot);
@@ -171,66 +171,66 @@ impl Crew {
 
     /// The oldest job that wants a participant, joined.
     fn take(&self) -> Option<(Arc<Shared>, usize)> {
-        let mut roster = locked(&self.roster);
-        self.take_from(&mut roster)
+        let mut state = locked(&self.state);
+        self.take_from(&mut state)
     }
 
-    fn take_from(&self, roster: &mut Roster) -> Option<(Arc<Shared>, usize)> {
-        if roster.running >= self.size {
+    fn take_from(&self, state: &mut State) -> Option<(Arc<Shared>, usize)> {
+        if state.running >= self.size {
             return None;
         }
-        let job = roster.jobs.iter().find(|job| job.wanted() > 0).map(Arc::clone)?;
-        let slot = self.enter(roster, &job)?;
+        let job = state.jobs.iter().find(|job| job.wanted() > 0).map(Arc::clone)?;
+        let slot = self.enter(state, &job)?;
         Some((job, slot))
     }
 
     /// A thread's life: serve the oldest job that wants somebody, sleep when none does.
     fn serve(&'static self) {
-        let mut roster = locked(&self.roster);
+        let mut state = locked(&self.state);
         loop {
-            let Some((job, slot)) = self.take_from(&mut roster) else {
-                roster = self.sleep(roster);
+            let Some((job, slot)) = self.take_from(&mut state) else {
+                state = self.sleep(state);
                 continue;
             };
-            roster.looking -= 1;
-            self.call(roster, CALLS);
+            state.looking -= 1;
+            self.call(state, CALLS);
             let joined = Instant::now();
             let leave = || self.unserved.load(Ordering::Relaxed) > 0 && joined.elapsed() > TURN;
             let parted = job.participate(slot, leave);
-            if parted == Parted::Forked {
-                // The child's only thread comes out of a unit that forked; there is no crew to go back to.
+            if parted == Exit::Forked {
+                // The child's only thread comes out of a unit that forked; there is no workers to go back to.
                 return;
             }
-            roster = locked(&self.roster);
-            if parted == Parted::Called && roster.remove(&job) {
+            state = locked(&self.state);
+            if parted == Exit::Called && state.remove(&job) {
                 // It had its turn: the jobs behind it go first now.
-                roster.jobs.push_back(Arc::clone(&job));
+                state.jobs.push_back(Arc::clone(&job));
             }
-            if self.leave(&mut roster, &job, slot) {
+            if self.leave(&mut state, &job, slot) {
                 // `finished` may take long (it waits for the GIL), so another thread is called for what waits here.
-                self.call(roster, CALLS);
+                self.call(state, CALLS);
                 job.finish();
-                roster = locked(&self.roster);
+                state = locked(&self.state);
             }
-            roster.looking += 1;
+            state.looking += 1;
         }
     }
 
     /// Until somebody calls. Without spinning first: 20 µs of it, with or without yielding, showed no consistent gain on
     /// two busy CPUs (a little faster under 16 callers, slower under one).
-    fn sleep<'a>(&self, mut roster: MutexGuard<'a, Roster>) -> MutexGuard<'a, Roster> {
-        roster.looking -= 1;
-        roster.asleep += 1;
-        while roster.calls == 0 {
-            roster = self.bell.wait(roster).unwrap_or_else(PoisonError::into_inner);
+    fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.looking -= 1;
+        state.asleep += 1;
+        while state.calls == 0 {
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         // Whoever called has moved this thread from `asleep` to `looking`.
-        roster.calls -= 1;
-        roster
+        state.calls -= 1;
+        state
     }
 }
 
-impl Roster {
+impl State {
     fn summon(&mut self, size: usize, most: usize) -> Summons {
         let room = size - self.running;
         let mut wanted = 0;

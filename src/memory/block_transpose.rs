@@ -6,7 +6,7 @@ pub(super) const fn side(size: usize) -> usize {
     if cfg!(target_arch = "x86_64") && matches!(size, 1 | 2 | 4 | 8) { 16 / size } else { 1 }
 }
 
-/// Makes the columns of the square at `to`, which are `out` bytes apart, of its rows at `from`, `step` bytes apart.
+/// Makes the columns of the square at `to`, which are `out` bytes isolated, of its rows at `from`, `step` bytes isolated.
 ///
 /// # Safety
 /// Each of the `side(size)` rows can be read at `from`, and written at `to`, and the two do not overlap.

@@ -1,4 +1,4 @@
-//! Codec specifications, as `python/zarrs/_codecs.py` writes them, to an engine.
+//! Codec specifications, as `python/zarrs/_codecs.py` writes them, to an format.
 //!
 //! A chain is `(transpose orders, serializer, steps)`; a serializer is `("bytes",)`, `("vlen-utf8",)`, `("vlen-bytes",)` or `("sharding", chunk shape, inner
 //! chain, index is big-endian, index steps, index at start, write order, index transpose orders)`; a step is its name and its
@@ -13,11 +13,11 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::bindings::errors::to_python;
 use crate::bindings::filters;
-use crate::bindings::foreign::ForeignStep;
-use crate::bindings::text;
+use crate::bindings::python_step::PythonStep;
+use crate::bindings::vlen;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
-use crate::codec::bytes_to_bytes::BytesToBytes;
+use crate::codec::bytes_to_bytes::Step;
 use crate::codec::bytes_to_bytes::adler32::Adler32;
 use crate::codec::bytes_to_bytes::blosc::Blosc;
 use crate::codec::bytes_to_bytes::bz2::Bz2;
@@ -33,15 +33,15 @@ use crate::codec::bytes_to_bytes::shuffle::Shuffle;
 use crate::codec::bytes_to_bytes::zlib::Zlib;
 use crate::codec::bytes_to_bytes::zstd::Zstd;
 use crate::codec::{Chain, Serializer};
-use crate::memory::{EmptyRule, Field, Leaf, Same};
-use crate::pipeline::Engine;
+use crate::memory::{Equality, Field, FillTest, Leaf};
+use crate::pipeline::ChunkFormat;
 
 /// What all chunks of an array have in common, ready to run.
-#[pyclass(frozen, name = "Engine", module = "zarrs._internal")]
-pub struct PyEngine(pub Arc<Engine>);
+#[pyclass(frozen, name = "ChunkFormat", module = "zarrs._internal")]
+pub struct PyChunkFormat(pub Arc<ChunkFormat>);
 
 #[pymethods]
-impl PyEngine {
+impl PyChunkFormat {
     #[new]
     fn new(
         chain: &Bound<'_, PyTuple>,
@@ -57,7 +57,7 @@ impl PyEngine {
             return Err(PyValueError::new_err("codecs of variable length are for elements of variable length"));
         }
         if is_text {
-            return Ok(Self(Arc::new(text::engine(chain, fill.as_bytes(), same.get_item(1)?.extract()?))));
+            return Ok(Self(Arc::new(vlen::format(chain, fill.as_bytes(), same.get_item(1)?.extract()?))));
         }
         let fill = fill.as_bytes().to_vec();
         if fill.len() != item_size {
@@ -66,28 +66,28 @@ impl PyEngine {
                 fill.len()
             )));
         }
-        let empty = EmptyRule::new(&fill, &same_of(same)?, big_endian);
-        Ok(Self(Arc::new(Engine { chain, item_size, fill, text: None, empty })))
+        let empty = FillTest::new(&fill, &equality_of(same)?, big_endian);
+        Ok(Self(Arc::new(ChunkFormat { chain, item_size, fill, text: None, empty })))
     }
 
     /// Whether a step is a Python codec.
     #[getter]
     fn calls_python(&self) -> bool {
-        self.0.chain.foreign().is_some()
+        self.0.chain.python_call().is_some()
     }
 }
 
-fn same_of(spec: &Bound<'_, PyTuple>) -> PyResult<Same> {
+fn equality_of(spec: &Bound<'_, PyTuple>) -> PyResult<Equality> {
     let name: String = spec.get_item(0)?.extract()?;
     Ok(match name.as_str() {
-        "bits" => Same::Bits,
-        "bool" => Same::Bool,
-        "float" => Same::FloatNan { unit: spec.get_item(1)?.extract()? },
-        "complex" => Same::Complex { unit: spec.get_item(1)?.extract()? },
-        "never" => Same::Never,
+        "bits" => Equality::Bits,
+        "bool" => Equality::Bool,
+        "float" => Equality::FloatNan { unit: spec.get_item(1)?.extract()? },
+        "complex" => Equality::Complex { unit: spec.get_item(1)?.extract()? },
+        "never" => Equality::Never,
         "fields" => {
             let fields: Vec<(usize, usize, usize, String, usize)> = spec.get_item(1)?.extract()?;
-            Same::Fields(
+            Equality::Fields(
                 fields
                     .into_iter()
                     .map(|(offset, size, count, leaf, unit)| {
@@ -111,11 +111,11 @@ fn chain_of(spec: &Bound<'_, PyTuple>) -> PyResult<Chain> {
     let name: String = serializer.get_item(0)?.extract()?;
     let serializer = match name.as_str() {
         "bytes" => Serializer::Bytes,
-        "vlen-utf8" | "vlen-bytes" => Serializer::Vlen(text::codec(name == "vlen-utf8")),
+        "vlen-utf8" | "vlen-bytes" => Serializer::Vlen(vlen::codec(name == "vlen-utf8")),
         "sharding" => Serializer::Sharding(Box::new(sharding_of(&serializer)?)),
         _ => return Err(PyValueError::new_err(format!("no serializer is called {name:?}"))),
     };
-    Ok(Chain { transpose, serializer, compressors: steps_of(&spec.get_item(2)?)? })
+    Ok(Chain { transpose, serializer, steps: steps_of(&spec.get_item(2)?)? })
 }
 
 fn transpose_of(orders: &Bound<'_, PyAny>) -> PyResult<Transpose> {
@@ -146,11 +146,11 @@ fn sharding_of(spec: &Bound<'_, PyTuple>) -> PyResult<Sharding> {
     })
 }
 
-fn steps_of(specs: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn BytesToBytes>>> {
+fn steps_of(specs: &Bound<'_, PyAny>) -> PyResult<Vec<Arc<dyn Step>>> {
     specs.try_iter()?.map(|spec| step_of(&spec?.cast_into::<PyTuple>()?)).collect()
 }
 
-fn step_of(spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesToBytes>> {
+fn step_of(spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn Step>> {
     let name: String = spec.get_item(0)?.extract()?;
     Ok(match name.as_str() {
         "zstd" => {
@@ -193,12 +193,12 @@ fn step_of(spec: &Bound<'_, PyTuple>) -> PyResult<Arc<dyn BytesToBytes>> {
             let (_, start, prefix): (String, u32, Vec<u8>) = spec.extract()?;
             Arc::new(Checksum::new(JenkinsLookup3::new(start, prefix), Location::End))
         }
-        "python" => Arc::new(ForeignStep::new(&spec.get_item(1)?)?),
+        "python" => Arc::new(PythonStep::new(&spec.get_item(1)?)?),
         _ => return filters::step_of(&name, spec),
     })
 }
 
-fn checksum_of<A: Algorithm + 'static>(spec: &Bound<'_, PyTuple>, algorithm: A) -> PyResult<Arc<dyn BytesToBytes>> {
+fn checksum_of<A: Algorithm + 'static>(spec: &Bound<'_, PyTuple>, algorithm: A) -> PyResult<Arc<dyn Step>> {
     let (_, at_start): (String, bool) = spec.extract()?;
     Ok(Arc::new(Checksum::new(algorithm, if at_start { Location::Start } else { Location::End })))
 }

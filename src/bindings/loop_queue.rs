@@ -17,17 +17,17 @@ const COPIED: usize = 128 << 10;
 /// How long a thread waits before it looks whether anybody still wants its answer.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The wishes of one call that its event loop has not taken yet.
+/// The tasks of one call that its event loop has not taken yet.
 #[derive(Default)]
-pub struct Wishes {
-    wanted: Mutex<Vec<Wish>>,
+pub struct LoopQueue {
+    wanted: Mutex<Vec<LoopTask>>,
     /// Whether the loop was called and has not looked yet.
     called: AtomicBool,
     given_up: AtomicBool,
 }
 
 /// What becomes of `input` when `steps` encode or decode it.
-struct Wish {
+struct LoopTask {
     steps: Arc<Py<PyAny>>,
     encodes: bool,
     input: Vec<u8>,
@@ -35,7 +35,7 @@ struct Wish {
 }
 
 /// What the loop gave.
-pub enum Given {
+pub enum Reply {
     /// Bytes, copied already.
     Bytes(Vec<u8>),
     /// An object with many bytes.
@@ -51,33 +51,33 @@ pub enum Given {
 /// Where a thread waits for what the loop gives.
 #[derive(Default)]
 struct Answer {
-    given: Mutex<Option<Given>>,
+    given: Mutex<Option<Reply>>,
     there: Condvar,
 }
 
 impl Answer {
-    fn lock(&self) -> MutexGuard<'_, Option<Given>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Reply>> {
         locked(&self.given)
     }
 }
 
 /// An answer, as the loop gives it.
-#[pyclass(frozen, module = "zarrs._internal", name = "Answer")]
-pub struct PyAnswer(Arc<Answer>);
+#[pyclass(frozen, module = "zarrs._internal", name = "Reply")]
+pub struct PyReply(Arc<Answer>);
 
-impl PyAnswer {
-    fn give(&self, given: Given) {
+impl PyReply {
+    fn give(&self, given: Reply) {
         *self.0.lock() = Some(given);
         self.0.there.notify_one();
     }
 }
 
 #[pymethods]
-impl PyAnswer {
+impl PyReply {
     /// Gives `value`, which has a buffer or is None.
     fn finish(&self, value: Bound<'_, PyAny>) {
         if value.is_none() {
-            return self.give(Given::Nothing);
+            return self.give(Reply::Nothing);
         }
         let copied = with_bytes(&value, |bytes| {
             let mut copy = Vec::new();
@@ -88,23 +88,23 @@ impl PyAnswer {
             })
         });
         self.give(match copied {
-            Ok(Some(bytes)) => Given::Bytes(bytes),
-            Ok(None) => Given::Object(value.unbind()),
-            Err(error) => Given::Raised(error),
+            Ok(Some(bytes)) => Reply::Bytes(bytes),
+            Ok(None) => Reply::Object(value.unbind()),
+            Err(error) => Reply::Raised(error),
         });
     }
 
     /// Gives an exception.
     fn fail(&self, error: Bound<'_, PyAny>) {
-        self.give(Given::Raised(PyErr::from_value(error)));
+        self.give(Reply::Raised(PyErr::from_value(error)));
     }
 }
 
-/// One wish as Python takes it: the steps, whether they encode, what they are given, and where the answer goes.
-type Taken = (Py<PyAny>, bool, OwnedBytes, PyAnswer);
+/// One task as Python takes it: the steps, whether they encode, what they are given, and where the answer goes.
+type Taken = (Py<PyAny>, bool, OwnedBytes, PyReply);
 
-impl Wishes {
-    fn lock(&self) -> MutexGuard<'_, Vec<Wish>> {
+impl LoopQueue {
+    fn lock(&self) -> MutexGuard<'_, Vec<LoopTask>> {
         locked(&self.wanted)
     }
 
@@ -117,10 +117,10 @@ impl Wishes {
         input: Vec<u8>,
         call: impl FnOnce(),
         closed: impl Fn() -> bool,
-    ) -> Given {
+    ) -> Reply {
         let answer = Arc::new(Answer::default());
-        self.lock().push(Wish { steps: Arc::clone(steps), encodes, input, answer: Arc::clone(&answer) });
-        // Set before the loop looks and cleared before it takes the wishes: none is left without a call.
+        self.lock().push(LoopTask { steps: Arc::clone(steps), encodes, input, answer: Arc::clone(&answer) });
+        // Set before the loop looks and cleared before it takes the loop_queue: none is left without a call.
         if !self.called.swap(true, Ordering::AcqRel) {
             call();
         }
@@ -134,8 +134,8 @@ impl Wishes {
             if given.is_none() && waited.timed_out() {
                 drop(given);
                 if self.stopped() || closed() {
-                    self.lock().retain(|wish| !Arc::ptr_eq(&wish.answer, &answer));
-                    return Given::Abandoned;
+                    self.lock().retain(|task| !Arc::ptr_eq(&task.answer, &answer));
+                    return Reply::Abandoned;
                 }
                 given = answer.lock();
             }
@@ -158,7 +158,7 @@ impl Wishes {
         let wanted = std::mem::take(&mut *self.lock());
         wanted
             .into_iter()
-            .map(|wish| (wish.steps.clone_ref(py), wish.encodes, OwnedBytes::new(wish.input), PyAnswer(wish.answer)))
+            .map(|task| (task.steps.clone_ref(py), task.encodes, OwnedBytes::new(task.input), PyReply(task.answer)))
             .collect()
     }
 }

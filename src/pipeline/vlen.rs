@@ -4,23 +4,20 @@
 use crate::codec::Chain;
 use crate::codec::array_to_bytes::vlen::Vlen;
 use crate::error::{Error, Kind, Result};
-use crate::memory::{Image, REFERENCE, Reference, Scratch};
-use crate::pipeline::image::{Layout, Reader, Rows, each_index};
-use crate::pipeline::place::Placer;
+use crate::memory::{DecodedChunk, REFERENCE, Reference, Scratch, Slot};
+use crate::pipeline::decode::{Layout, Projections, Reader, each_index};
+use crate::pipeline::placement::Placer;
 use crate::selection::covers;
 
-/// Scratch slot of text between references and compressors.
-const TEXT: usize = 4;
-
 /// How many bytes of text are let in before anybody looks at them: more than text mostly has, whose elements take
-/// less than 64 times as much as the `images` of references to them or as the stored form.
-fn unseen(stored: usize, images: usize) -> usize {
-    stored.saturating_mul(64).saturating_add(images.saturating_mul(64)).saturating_add(1 << 28)
+/// less than 64 times as much as the `decoded` of references to them or as the stored form.
+fn unseen(stored: usize, decoded: usize) -> usize {
+    stored.saturating_mul(64).saturating_add(decoded.saturating_mul(64)).saturating_add(1 << 28)
 }
 
-/// The most bytes that the text of `images` bytes of references can have.
-pub fn longest(images: usize) -> usize {
-    Vlen::longest(images / REFERENCE)
+/// The most bytes that the text of `decoded` bytes of references can have.
+pub fn longest(decoded: usize) -> usize {
+    Vlen::longest(decoded / REFERENCE)
 }
 
 /// Undoes the compressors of text: `bytes` itself where there are none, else bytes in `buffer`.
@@ -28,7 +25,7 @@ pub fn longest(images: usize) -> usize {
 /// Text announces no length, and compressors shorten equal characters ten thousands of times, so no ratio tells damage
 /// from text. Instead, more is let in than before as long as what has arrived does not speak against it: it must count
 /// as many elements as the chunk has, and they must not have ended.
-fn decompress<'a>(
+fn undo_steps<'a>(
     reader: &Reader<'_>,
     bytes: &'a [u8],
     buffer: &'a mut Vec<u8>,
@@ -39,7 +36,7 @@ fn decompress<'a>(
     let mut limit = unseen;
     loop {
         buffer.clear();
-        let Err(error) = chain.decompress(bytes, buffer, limit, reader.validate) else { break };
+        let Err(error) = chain.decode(bytes, buffer, limit, reader.validate) else { break };
         if !matches!(error.kind, Kind::TooLong) {
             return Err(error);
         }
@@ -56,47 +53,47 @@ fn decompress<'a>(
     Ok(if chain.decoding_steps().is_empty() { bytes } else { buffer })
 }
 
-/// Decodes the stored `bytes` of a chunk and places references to what `rows` select.
+/// Decodes the stored `bytes` of a chunk and places references to what `projections` select.
 pub fn decode(
     reader: &Reader<'_>,
     bytes: &[u8],
     chain: &Chain,
     vlen: Vlen,
     layout: &Layout,
-    rows: Rows<'_>,
+    projections: Projections<'_>,
 ) -> Result<()> {
-    let mut image = Image::take();
-    let room = image.room(layout.len)?;
-    if rows.axes.iter().any(|axes| covers(axes, &layout.shape)) {
+    let mut decoded = DecodedChunk::take();
+    let room = decoded.room(layout.len)?;
+    if projections.axes.iter().any(|axes| covers(axes, &layout.shape)) {
         let mut buffer = Vec::new();
-        let decoded = decompress(reader, bytes, &mut buffer, chain, layout)?;
+        let decoded = undo_steps(reader, bytes, &mut buffer, chain, layout)?;
         // Uncompressed text stays in a buffer of the store, which will be used again.
-        let text = if chain.compressors.is_empty() { decoded.to_vec() } else { buffer };
+        let text = if chain.steps.is_empty() { decoded.to_vec() } else { buffer };
         vlen.decode(&text, room)?;
         reader.kept.keep(text);
     } else {
-        let mut buffer = Scratch::take(TEXT);
-        let text = decompress(reader, bytes, &mut buffer, chain, layout)?;
+        let mut buffer = Scratch::take(Slot::Vlen);
+        let text = undo_steps(reader, bytes, &mut buffer, chain, layout)?;
         vlen.decode(text, room)?;
-        let copied = copy_selected(reader, text, room, layout, rows)?;
+        let copied = copy_selected(reader, text, room, layout, projections)?;
         reader.kept.keep(copied);
     }
-    reader.scatter(&image, layout, rows);
+    reader.scatter(&decoded, layout, projections);
     Ok(())
 }
 
-/// Copies what `rows` select of `text` to a buffer of its own, to which the references in `image` then lead.
+/// Copies what `projections` select of `text` to a buffer of its own, to which the references in `decoded` then lead.
 fn copy_selected(
     reader: &Reader<'_>,
     text: &[u8],
-    image: &mut [u8],
+    decoded: &mut [u8],
     layout: &Layout,
-    rows: Rows<'_>,
+    projections: Projections<'_>,
 ) -> Result<Vec<u8>> {
     let mut placer = Placer::default();
     let mut each = |visit: &mut dyn FnMut(usize)| {
-        for axes in rows.axes {
-            let placement = placer.place(axes, rows.lists, &layout.strides, reader.array.strides());
+        for axes in projections.axes {
+            let placement = placer.place(axes, projections.lists, &layout.strides, reader.array.strides());
             each_index(placement.axes.as_slice(), placement.chunk, 0, &mut |at, _| {
                 visit(at as usize);
                 Ok(())
@@ -106,7 +103,7 @@ fn copy_selected(
     };
     // All room at once: a buffer that grows would move what is in it.
     let mut room = 0usize;
-    each(&mut |at| room = room.saturating_add(Reference::read(image, at).within(text).map_or(0, <[u8]>::len)))?;
+    each(&mut |at| room = room.saturating_add(Reference::read(decoded, at).within(text).map_or(0, <[u8]>::len)))?;
     // Selected twice or not, no text is copied twice.
     let room = room.min(text.len());
     let mut copied = Vec::new();
@@ -114,22 +111,22 @@ fn copy_selected(
         .try_reserve_exact(room)
         .map_err(|_| Error::new(Kind::Memory, format!("cannot allocate {room} bytes for text")))?;
     each(&mut |at| {
-        if let Some(one) = Reference::read(image, at).within(text) {
+        if let Some(one) = Reference::read(decoded, at).within(text) {
             let start = copied.len();
             assert!(copied.capacity() - start >= one.len(), "text that was copied would move");
             copied.extend_from_slice(one);
-            Reference::to(&copied[start..]).write(image, at);
+            Reference::to(&copied[start..]).write(decoded, at);
         }
     })?;
     Ok(copied)
 }
 
-/// Appends the stored form of `image`, which holds references, to `out`.
-pub fn encode(image: &[u8], chain: &Chain, vlen: Vlen, out: &mut Vec<u8>) -> Result<()> {
-    if chain.compressors.is_empty() {
-        return vlen.encode(image, out);
+/// Appends the stored form of `decoded`, which holds references, to `out`.
+pub fn encode(decoded: &[u8], chain: &Chain, vlen: Vlen, out: &mut Vec<u8>) -> Result<()> {
+    if chain.steps.is_empty() {
+        return vlen.encode(decoded, out);
     }
-    let mut text = Scratch::take(TEXT);
-    vlen.encode(image, &mut text)?;
-    chain.compress(&text, out)
+    let mut text = Scratch::take(Slot::Vlen);
+    vlen.encode(decoded, &mut text)?;
+    chain.encode(&text, out)
 }

@@ -8,19 +8,19 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use crate::bindings::loop_queue::{LoopQueue, Reply};
 use crate::bindings::owned::{OwnedBytes, with_bytes};
-use crate::bindings::wishes::{Given, Wishes};
 use crate::bindings::work::Completion;
-use crate::codec::bytes_to_bytes::{BytesToBytes, Foreign, copy_exactly};
+use crate::codec::bytes_to_bytes::{PythonCall, Step, copy_exactly};
 use crate::error::{Error, Kind, Result};
-use crate::memory::Place;
+use crate::memory::OutBytes;
 
 /// Python codecs between bytes and bytes.
 #[derive(Debug)]
-pub struct ForeignStep {
+pub struct PythonStep {
     steps: Arc<Py<PyAny>>,
-    encodes_there: bool,
-    decodes_there: bool,
+    encodes_on_loop: bool,
+    decodes_on_loop: bool,
 }
 
 /// What Python codecs may ask of the call that they work for.
@@ -32,14 +32,14 @@ pub struct Caller {
     /// The context of the call, to be copied.
     #[pyo3(get)]
     context: Py<PyAny>,
-    wishes: Arc<Wishes>,
+    loop_queue: Arc<LoopQueue>,
 }
 
 #[pymethods]
 impl Caller {
     /// What its threads want from the event loop by now.
     fn wanted<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, self.wishes.take(py))
+        PyList::new(py, self.loop_queue.take(py))
     }
 }
 
@@ -53,17 +53,17 @@ impl Caller {
         };
         let inbox = waits.then(inbox).transpose()?;
         let context = py.import(intern!(py, "contextvars"))?.call_method0(intern!(py, "copy_context"))?;
-        Py::new(py, Self { inbox, context: context.unbind(), wishes: Arc::default() })
+        Py::new(py, Self { inbox, context: context.unbind(), loop_queue: Arc::default() })
     }
 
     /// What the call wants from its event loop.
-    pub fn wishes(&self) -> &Arc<Wishes> {
-        &self.wishes
+    pub fn loop_queue(&self) -> &Arc<LoopQueue> {
+        &self.loop_queue
     }
 
     /// Makes codecs that wait give up.
     pub fn give_up(&self) {
-        self.wishes.give_up();
+        self.loop_queue.give_up();
     }
 }
 
@@ -92,13 +92,13 @@ impl Drop for Scope {
 const GIVEN_UP: &str = "the call was given up, or its event loop closed, while a codec ran";
 const SHUTTING_DOWN: &str = "cannot run a Python codec: the interpreter is shutting down";
 
-impl ForeignStep {
-    /// The step for `steps`, an object with `encode`, `decode`, `encodes_there` and `decodes_there`.
+impl PythonStep {
+    /// The step for `steps`, an object with `encode`, `decode`, `encodes_on_loop` and `decodes_on_loop`.
     pub fn new(steps: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = steps.py();
         Ok(Self {
-            encodes_there: steps.getattr(intern!(py, "encodes_there"))?.is_truthy()?,
-            decodes_there: steps.getattr(intern!(py, "decodes_there"))?.is_truthy()?,
+            encodes_on_loop: steps.getattr(intern!(py, "encodes_on_loop"))?.is_truthy()?,
+            decodes_on_loop: steps.getattr(intern!(py, "decodes_on_loop"))?.is_truthy()?,
             steps: Arc::new(steps.clone().unbind()),
         })
     }
@@ -113,7 +113,7 @@ impl ForeignStep {
         copy.extend_from_slice(input);
         let completion = WORKS_FOR.with_borrow(Clone::clone);
         let completion = completion.expect("invariant: units with Python codecs run in a scope");
-        let there = if encodes { self.encodes_there } else { self.decodes_there };
+        let there = if encodes { self.encodes_on_loop } else { self.decodes_on_loop };
         if there { self.ask(&completion, encodes, copy).hand(take) } else { self.run(&completion, encodes, copy, take) }
     }
 
@@ -138,8 +138,8 @@ impl ForeignStep {
     }
 
     /// On the event loop of the call.
-    fn ask(&self, completion: &Completion, encodes: bool, input: Vec<u8>) -> Given {
-        let wishes = completion.wishes().expect("invariant: a completion with Python codecs has wishes");
+    fn ask(&self, completion: &Completion, encodes: bool, input: Vec<u8>) -> Reply {
+        let loop_queue = completion.loop_queue().expect("invariant: a completion with Python codecs has loop_queue");
         let of_inbox = |method: &str| {
             Python::try_attach(|py| {
                 let caller = completion.caller(py)?;
@@ -149,7 +149,7 @@ impl ForeignStep {
             })
             .flatten()
         };
-        let given = wishes.wait(
+        let given = loop_queue.wait(
             &self.steps,
             encodes,
             input,
@@ -158,14 +158,14 @@ impl ForeignStep {
             },
             || of_inbox("is_closed").unwrap_or(true),
         );
-        if matches!(given, Given::Abandoned) {
+        if matches!(given, Reply::Abandoned) {
             of_inbox("cancel");
         }
         given
     }
 }
 
-impl Given {
+impl Reply {
     /// Hands it to `take`, on the thread that wanted it.
     fn hand<R>(self, take: impl FnOnce(Option<&[u8]>) -> Result<R>) -> Result<R> {
         match self {
@@ -187,7 +187,7 @@ impl Given {
     }
 }
 
-/// An exception of Python code on its way through the engine. Of several only one arrives: the others are let go by a
+/// An exception of Python code on its way through the format. Of several only one arrives: the others are let go by a
 /// thread that has no GIL, and must take it.
 pub struct Raised(Option<PyErr>);
 
@@ -210,7 +210,7 @@ impl Drop for Raised {
 }
 
 fn raised(exception: PyErr) -> Error {
-    Error::new(Kind::Foreign(Box::new(Raised(Some(exception)))), "raised by a Python codec")
+    Error::new(Kind::Python(Box::new(Raised(Some(exception)))), "raised by a Python codec")
 }
 
 /// None instead of a chunk.
@@ -218,12 +218,12 @@ fn nothing() -> Error {
     Error::new(Kind::Dropped, "a Python codec gave None")
 }
 
-impl BytesToBytes for ForeignStep {
+impl Step for PythonStep {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         self.call(true, input, |bytes| append(bytes.ok_or_else(nothing)?, out))
     }
 
-    fn decode_into(&self, input: &[u8], place: Place<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
         self.call(false, input, |bytes| copy_exactly(bytes.ok_or_else(nothing)?, place))
     }
 
@@ -237,8 +237,8 @@ impl BytesToBytes for ForeignStep {
         usize::MAX
     }
 
-    fn foreign(&self) -> Option<Foreign> {
-        Some(if self.encodes_there || self.decodes_there { Foreign::Waits } else { Foreign::Calls })
+    fn python_call(&self) -> Option<PythonCall> {
+        Some(if self.encodes_on_loop || self.decodes_on_loop { PythonCall::EventLoop } else { PythonCall::AnyThread })
     }
 }
 

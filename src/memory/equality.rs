@@ -1,11 +1,11 @@
 //! Whether a chunk's image holds nothing but the fill value, by zarr's rule, in the stored byte order.
 //! Leaves out how a fill value is written in metadata.
 
-use super::references::Vouched;
+use super::references::ValidReferences;
 
 /// How zarr compares an element with the fill value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Same {
+pub enum Equality {
     /// Equal bytes: integers, dates (not-a-time has one form), text, raw bytes.
     Bits,
     /// Both true or both false: any byte but 0 is true.
@@ -55,7 +55,7 @@ pub enum Leaf {
 
 /// A fill value, ready to be compared with images.
 #[derive(Clone, Debug)]
-pub struct EmptyRule(Test);
+pub struct FillTest(Test);
 
 #[derive(Clone, Debug)]
 enum Test {
@@ -66,7 +66,7 @@ enum Test {
     /// Each byte is 1 at least.
     True,
     /// Each reference leads to the same bytes as the fill value.
-    Text { fill: Vec<u8>, vouched: Vouched },
+    Text { fill: Vec<u8>, vouched: ValidReferences },
     /// None.
     Never,
 }
@@ -74,23 +74,23 @@ enum Test {
 /// Least length of the repeated pattern: long enough that the loop over it is what takes the time.
 const REPEATED: usize = 256;
 
-impl EmptyRule {
+impl FillTest {
     /// The rule for `fill`, the bytes of one element as they are stored.
-    pub fn new(fill: &[u8], same: &Same, big_endian: bool) -> Self {
+    pub fn new(fill: &[u8], same: &Equality, big_endian: bool) -> Self {
         let nan = |unit, floats| Self(Test::Nan { unit, floats, big_endian });
         let has_nan = |unit| fill.chunks_exact(unit).any(|float| is_nan(float, big_endian));
         match same {
-            Same::Never => Self(Test::Never),
-            Same::Bool if fill.iter().any(|byte| *byte != 0) => Self(Test::True),
-            Same::FloatNan { unit } if has_nan(*unit) => nan(*unit, 1),
-            Same::Complex { unit } if has_nan(*unit) => nan(*unit, 2),
-            Same::Bits | Same::Bool | Same::FloatNan { .. } => Self::masked(fill, None),
-            Same::Complex { unit } => {
+            Equality::Never => Self(Test::Never),
+            Equality::Bool if fill.iter().any(|byte| *byte != 0) => Self(Test::True),
+            Equality::FloatNan { unit } if has_nan(*unit) => nan(*unit, 1),
+            Equality::Complex { unit } if has_nan(*unit) => nan(*unit, 2),
+            Equality::Bits | Equality::Bool | Equality::FloatNan { .. } => Self::masked(fill, None),
+            Equality::Complex { unit } => {
                 let mut mask = Vec::with_capacity(fill.len());
                 fill.chunks_exact(*unit).for_each(|float| mask.extend(number_mask(float, big_endian)));
                 Self::masked(fill, Some(mask))
             }
-            Same::Fields(fields) => match fields_mask(fill, fields, big_endian) {
+            Equality::Fields(fields) => match fields_mask(fill, fields, big_endian) {
                 Some(mask) => Self::masked(fill, Some(mask)),
                 None => Self(Test::Never),
             },
@@ -98,7 +98,7 @@ impl EmptyRule {
     }
 
     /// The rule for elements of variable length, whose images hold references; `fill` is the text of the fill value.
-    pub fn text(fill: &[u8], vouched: Vouched) -> Self {
+    pub fn text(fill: &[u8], vouched: ValidReferences) -> Self {
         Self(Test::Text { fill: fill.to_vec(), vouched })
     }
 
@@ -110,7 +110,7 @@ impl EmptyRule {
 }
 
 /// Whether every element of the packed `image` equals the fill value; so does an image without elements.
-pub fn is_empty(image: &[u8], rule: &EmptyRule) -> bool {
+pub fn is_empty(image: &[u8], rule: &FillTest) -> bool {
     match &rule.0 {
         Test::Masked { pattern, .. } if pattern.is_empty() => true,
         Test::Masked { pattern, mask: None } => image.chunks(pattern.len()).all(|part| part == &pattern[..part.len()]),

@@ -3,21 +3,21 @@
 
 /// Bytes of another owner.
 #[derive(Debug)]
-pub struct Held {
+pub struct BorrowedBytes {
     ptr: *const u8,
     len: usize,
 }
 
 // SAFETY: by the contract of `new` the bytes are there and do not change, whichever thread reads them.
-unsafe impl Send for Held {}
+unsafe impl Send for BorrowedBytes {}
 // SAFETY: as above.
-unsafe impl Sync for Held {}
+unsafe impl Sync for BorrowedBytes {}
 
-impl Held {
+impl BorrowedBytes {
     /// The `len` bytes at `ptr`.
     ///
     /// # Safety
-    /// As long as [`Held::bytes`] is called and what it gives is used, the bytes stay where they are and nobody writes
+    /// As long as [`BorrowedBytes::bytes`] is called and what it gives is used, the bytes stay where they are and nobody writes
     /// them.
     pub unsafe fn new(ptr: *const u8, len: usize) -> Self {
         Self { ptr, len }
