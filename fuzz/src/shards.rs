@@ -17,7 +17,7 @@ fn sharding(checksum: bool) -> (Sharding, Grid) {
     let checksum: Option<Arc<dyn Step>> = checksum.then(|| Arc::new(Crc32c) as _);
     let sharding = Sharding {
         chunk_shape: vec![2],
-        inner: Chain { transpose: Transpose::identity(), serializer: Serializer::Bytes, compressors: Vec::new() },
+        inner: Chain { transpose: Transpose::identity(), serializer: Serializer::Bytes, steps: Vec::new() },
         index_big_endian: false,
         index_transpose: Transpose::identity(),
         index_steps: checksum.into_iter().collect(),

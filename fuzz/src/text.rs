@@ -1,6 +1,6 @@
 //! Elements of variable length. The first two bytes of an input are the number of elements expected.
 
-use engine::codec::array_to_bytes::text::Vlen;
+use engine::codec::array_to_bytes::vlen::Vlen;
 use engine::memory::{REFERENCE, ValidReferences};
 
 use crate::{Target, number, seed};
