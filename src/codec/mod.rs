@@ -48,7 +48,17 @@ impl Chain {
         }
     }
 
-    /// Whether decoded chunks are images of references.
+    /// Bytes of the shard index behind chunks of `stored_shape`; 0 for chunks that are no shards.
+    pub fn index_size(&self, stored_shape: &[usize]) -> usize {
+        match &self.serializer {
+            Serializer::Sharding(sharding) => {
+                sharding.grid(stored_shape).map_or(0, |grid| sharding.index_size(grid.len()))
+            }
+            Serializer::Bytes | Serializer::Vlen(_) => 0,
+        }
+    }
+
+    /// Whether decoded chunks hold references.
     pub fn gives_references(&self) -> bool {
         match &self.serializer {
             Serializer::Bytes => false,

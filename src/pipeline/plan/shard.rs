@@ -1,11 +1,12 @@
-//! Which bytes a read needs. No I/O: it names byte ranges and is fed what they hold, by whoever can get them.
+//! What one read or write touches of a shard, cut along its grid of subchunks.
 //!
-//! A shard takes two requests: its index ([`ShardPlan::index_request`]), then the subchunks that are touched
-//! ([`ShardPlan::request`]). A subchunk that is a shard itself asks again, inside its own range.
+//! A partial read takes two requests: its index ([`ShardPlan::index_request`]), then the subchunks that are touched
+//! ([`ShardPlan::request`]). A subchunk that is a shard itself adds a round, inside its own range.
 
 use crate::codec::array_to_bytes::sharding::{Extent, Index, Sharding};
 use crate::error::Result;
-use crate::pipeline::decode::{Layout, Projections};
+use crate::pipeline::Projections;
+use crate::pipeline::layout::Layout;
 use crate::selection::{Axis, Grid, Piece, Pieces, covers, is_whole, split};
 use crate::store::ByteRange;
 
@@ -41,7 +42,12 @@ impl ShardPlan {
         Ok(Self { pieces, starts, layout, grid })
     }
 
-    /// The first request of a read: where the index lies.
+    /// Whether every subchunk is touched, so that the whole shard is one request.
+    pub fn touches_all(&self) -> bool {
+        self.len() == self.grid.len()
+    }
+
+    /// The first request of a partial read: where the index lies.
     pub fn index_request(&self, sharding: &Sharding) -> ByteRange {
         let len = sharding.index_size(self.grid.len()) as u64;
         if sharding.index_at_start { ByteRange::Range { start: 0, len } } else { ByteRange::Suffix(len) }
@@ -85,19 +91,18 @@ impl ShardPlan {
         self.pieces(number).iter().map(|piece| self.pieces.axes(piece)).collect()
     }
 
-    /// Whether zarr's reads of a shard of `len` bytes pass all of them by a checksum of the store: it reads all of it, or
-    /// its end, which zipfile comes to from the beginning, or a beginning that zipfile finds worth reading to the end.
+    /// Whether zarr's own read of a shard of `len` bytes passes all of its bytes through the checksum of an archive entry:
+    /// when it reads the whole entry, or its end (zipfile then reads from the beginning), or a beginning that is so short
+    /// that zipfile reads on to the end.
     pub fn is_checked(&self, sharding: &Sharding, len: u64) -> bool {
         /// zipfile never reads less.
         const LEAST: usize = 4096;
-        self.len() == self.grid.len()
-            || !sharding.index_at_start
-            || len <= sharding.index_size(self.grid.len()).max(LEAST) as u64
+        self.touches_all() || !sharding.index_at_start || len <= sharding.index_size(self.grid.len()).max(LEAST) as u64
     }
 
     /// Whether every subchunk of the shard is overwritten completely: nothing stored before remains.
     pub fn overwrites_all(&self) -> bool {
-        self.len() == self.grid.len()
+        self.touches_all()
             && (0..self.len()).all(|number| {
                 self.pieces(number).iter().any(|piece| covers(self.pieces.axes(piece), &self.layout.shape))
             })

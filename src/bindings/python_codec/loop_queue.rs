@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use crate::bindings::owned::{OwnedBytes, with_bytes};
-use crate::bindings::session::locked;
-use crate::concurrency;
+use crate::bindings::bytes::{OwnedBytes, with_bytes};
+use crate::concurrency::{self, locked};
 
 /// Bytes of an answer that the loop's thread copies; more are copied by the thread that wants them.
 const COPIED: usize = 128 << 10;

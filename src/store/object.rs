@@ -1,55 +1,11 @@
-//! Where encoded bytes come from: an object of a native store, or bytes that are already in memory.
+//! Objects that are open for reads of their parts, and windows on them: a chunk, a shard, a subchunk.
 
 use std::sync::Arc;
 
-use crate::codec::array_to_bytes::sharding::Extent;
 use crate::codec::bytes_to_bytes::wrong_length;
 use crate::error::{Error, Result};
-use crate::memory::{BorrowedBytes, OutBytes};
-use crate::store::ByteRange;
-use crate::store::local::{LocalStore, Object};
-use crate::store::zip::{self, ZipStore};
-
-/// The native stores.
-#[derive(Debug)]
-pub enum Store {
-    /// Files below a directory.
-    Local(Arc<LocalStore>),
-    /// Entries of an archive.
-    Zip(Arc<ZipStore>),
-    /// The objects of a memory store, by chunk number of the batch; `None` for a missing key. `bindings/` keeps their
-    /// owners alive until the batch is done.
-    Memory(Vec<Option<BorrowedBytes>>),
-}
-
-impl Store {
-    /// Opens the object of chunk `number` for ranged reads; `None`: missing.
-    pub fn open(&self, number: usize, key: &str, size: Size) -> Result<Option<Opened<'_>>> {
-        Ok(match self {
-            Self::Local(store) => store.open(key)?.map(|object| Opened::File(Arc::new(object))),
-            Self::Zip(store) => store.open(key, size.most)?.map(|entry| match entry {
-                zip::Opened::Stored(object) => Opened::Entry(object),
-                zip::Opened::Inflated(bytes) => Opened::Inflated(bytes),
-            }),
-            Self::Memory(objects) => objects[number].as_ref().map(|held| Opened::Bytes(held.bytes())),
-        })
-    }
-
-    /// All bytes of the object of chunk `number`, in `buffer` unless they are in memory anyway; `None`: missing.
-    pub fn get<'a>(
-        &'a self,
-        number: usize,
-        key: &str,
-        size: Size,
-        buffer: &'a mut Vec<u8>,
-    ) -> Result<Option<&'a [u8]>> {
-        Ok(match self {
-            Self::Local(store) => store.get(key, size.hint, buffer)?.then_some(buffer.as_slice()),
-            Self::Zip(store) => store.get(key, size.most, buffer)?,
-            Self::Memory(objects) => objects[number].as_ref().map(BorrowedBytes::bytes),
-        })
-    }
-}
+use crate::memory::OutBytes;
+use crate::store::{ByteRange, local, zip};
 
 /// How long the stored form of a chunk may be, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +36,9 @@ impl Size {
 
 /// An object that is open for ranged reads.
 #[derive(Debug, Clone)]
-pub enum Opened<'a> {
+pub enum Object<'a> {
     /// A file; shared by the threads that read its subchunks.
-    File(Arc<Object>),
+    File(Arc<local::Object>),
     /// An entry of an archive that is stored as it is.
     Entry(zip::Object),
     /// An entry of an archive that was inflated.
@@ -98,7 +54,17 @@ pub enum Opened<'a> {
     },
 }
 
-impl Opened<'_> {
+impl Object<'_> {
+    /// The object without what it borrows; `None` for bytes in memory.
+    pub fn into_owned(self) -> Option<Object<'static>> {
+        match self {
+            Self::File(object) => Some(Object::File(object)),
+            Self::Entry(object) => Some(Object::Entry(object)),
+            Self::Inflated(bytes) => Some(Object::Inflated(bytes)),
+            Self::Bytes(_) | Self::Part { .. } => None,
+        }
+    }
+
     /// Length in bytes.
     #[allow(clippy::len_without_is_empty, reason = "one length, asked once; on some stores it can fail")]
     pub fn len(&self) -> Result<u64> {
@@ -107,18 +73,18 @@ impl Opened<'_> {
             Self::Entry(object) => Ok(object.len()),
             Self::Inflated(bytes) => Ok(bytes.len() as u64),
             Self::Bytes(bytes) => Ok(bytes.len() as u64),
-            Self::Part { .. } => Ok(UNKNOWN),
+            Self::Part { .. } => Ok(UNKNOWN_LENGTH),
         }
     }
 }
 
 /// The length of an object of which only a part is known.
-pub const UNKNOWN: u64 = u64::MAX;
+pub const UNKNOWN_LENGTH: u64 = u64::MAX;
 
 /// A part of an object: the object itself, or a subchunk that is a shard of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Window<'a> {
-    object: &'a Opened<'a>,
+    object: &'a Object<'a>,
     start: u64,
     /// Length in bytes.
     pub len: u64,
@@ -126,16 +92,16 @@ pub struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// All of `object`.
-    pub fn whole(object: &'a Opened<'a>) -> Result<Self> {
+    pub fn whole(object: &'a Object<'a>) -> Result<Self> {
         Ok(Self { object, start: 0, len: object.len()? })
     }
 
-    /// The part of this window that `extent` names, as far as it exists: a damaged index then reads as truncated bytes,
-    /// and the codec that gets them raises what it raises for those.
+    /// `len` bytes of this window from `offset` on, as far as they exist: a damaged index then reads as truncated bytes,
+    /// for which the codec raises what it always raises for truncated bytes.
     #[must_use]
-    pub fn part(&self, extent: Extent) -> Self {
-        let start = extent.offset.min(self.len);
-        let len = extent.len.min(self.len - start);
+    pub fn part(&self, offset: u64, len: u64) -> Self {
+        let start = offset.min(self.len);
+        let len = len.min(self.len - start);
         Self { object: self.object, start: self.start + start, len }
     }
 
@@ -144,8 +110,8 @@ impl<'a> Window<'a> {
     pub fn request(&self, range: ByteRange) -> Self {
         match range {
             ByteRange::Whole => *self,
-            ByteRange::Range { start, len } => self.part(Extent { offset: start, len }),
-            ByteRange::Suffix(len) => self.part(Extent { offset: self.len.saturating_sub(len), len }),
+            ByteRange::Range { start, len } => self.part(start, len),
+            ByteRange::Suffix(len) => self.part(self.len.saturating_sub(len), len),
         }
     }
 
@@ -153,7 +119,7 @@ impl<'a> Window<'a> {
     /// nothing if this window is a part itself, or that was done before.
     pub fn check(&self) -> Result<()> {
         match self.object {
-            Opened::Entry(object) if self.start == 0 && self.len == object.len() => object.check(),
+            Object::Entry(object) if self.start == 0 && self.len == object.len() => object.check(),
             _ => Ok(()),
         }
     }
@@ -164,7 +130,7 @@ impl<'a> Window<'a> {
         'a: 'b,
     {
         match self.object {
-            Opened::File(object) => {
+            Object::File(object) => {
                 object.read(ByteRange::Range { start: self.start, len: self.len }, buffer)?;
                 if buffer.len() as u64 != self.len {
                     return Err(Error::value(format!(
@@ -176,8 +142,8 @@ impl<'a> Window<'a> {
                 }
                 Ok(buffer)
             }
-            Opened::Entry(object) => object.read(self.start, self.len, buffer).map(|()| buffer.as_slice()),
-            Opened::Inflated(_) | Opened::Bytes(_) | Opened::Part { .. } => Ok(self.in_memory().unwrap_or_default()),
+            Object::Entry(object) => object.read(self.start, self.len, buffer).map(|()| buffer.as_slice()),
+            Object::Inflated(_) | Object::Bytes(_) | Object::Part { .. } => Ok(self.in_memory().unwrap_or_default()),
         }
     }
 
@@ -190,9 +156,9 @@ impl<'a> Window<'a> {
             return Err(wrong_length(self.len as usize, from as usize + place.len()));
         }
         match self.object {
-            Opened::File(object) => object.read_into(self.start + from, place),
-            Opened::Entry(object) => object.read_into(self.start + from, place),
-            Opened::Inflated(_) | Opened::Bytes(_) | Opened::Part { .. } => {
+            Object::File(object) => object.read_into(self.start + from, place),
+            Object::Entry(object) => object.read_into(self.start + from, place),
+            Object::Inflated(_) | Object::Bytes(_) | Object::Part { .. } => {
                 let bytes = self.in_memory().unwrap_or_default();
                 let there = bytes.len().saturating_sub(from as usize).min(place.len());
                 if there < place.len() {
@@ -207,10 +173,10 @@ impl<'a> Window<'a> {
     /// The bytes if they are in memory already.
     pub fn in_memory(&self) -> Option<&'a [u8]> {
         match self.object {
-            Opened::File(_) | Opened::Entry(_) => None,
-            Opened::Inflated(bytes) => Some(&bytes[self.start as usize..(self.start + self.len) as usize]),
-            Opened::Bytes(bytes) => Some(&bytes[self.start as usize..(self.start + self.len) as usize]),
-            Opened::Part { start, bytes } => {
+            Object::File(_) | Object::Entry(_) => None,
+            Object::Inflated(bytes) => Some(&bytes[self.start as usize..(self.start + self.len) as usize]),
+            Object::Bytes(bytes) => Some(&bytes[self.start as usize..(self.start + self.len) as usize]),
+            Object::Part { start, bytes } => {
                 let from = self.start.saturating_sub(*start).min(bytes.len() as u64) as usize;
                 let len = self.len.min((bytes.len() - from) as u64) as usize;
                 Some(&bytes[from..from + len])
