@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import loopback
 import pytest
 import zarr
 from zarr.storage import LocalStore, MemoryStore
+
+from support import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

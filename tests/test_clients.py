@@ -1,6 +1,6 @@
 """Programs that use zarr-python as it is: dask's threads, processes and clusters, and xarray, over each kind of store.
 
-What the stores themselves give is in test_remote_stores.py and test_servers.py.
+What the stores themselves give is in remote/test_stores.py and remote/test_servers.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import obstore.store
 import pytest
 import xarray as xr
 import zarr
-from loopback import BUCKET, HEADERS, S3
 from zarr.storage import (
     FsspecStore,
     LocalStore,
@@ -28,6 +27,8 @@ from zarr.storage import (
     WrapperStore,
     ZipStore,
 )
+
+from support.loopback import BUCKET, HEADERS, S3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

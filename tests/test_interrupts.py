@@ -8,7 +8,8 @@ import sys
 import time
 
 import pytest
-from test_processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
+
+from support.processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 

@@ -19,7 +19,6 @@ import numcodecs
 import numpy as np
 import pytest
 import zarr
-from codec_table import HAS_WRAPPERS, TABLE, Entry
 from zarr.abc.codec import ArrayArrayCodec
 from zarr.codecs import BytesCodec, ShardingCodec, TransposeCodec
 from zarr.codecs._v2 import V2Codec
@@ -29,6 +28,7 @@ from zarr.registry import get_pipeline_class
 from zarr.storage import MemoryStore
 
 import zarrs
+from support.codec_table import HAS_WRAPPERS, TABLE, Entry
 from zarrs._numcodecs import bytes_step, wrapped_step
 
 if TYPE_CHECKING:

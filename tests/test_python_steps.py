@@ -1,6 +1,6 @@
 """Codecs that stay Python objects inside a native chain: the same answers, bytes and errors as zarr's own pipeline.
 
-The codecs are in own_codecs.py. Forks, exits and cancellation run in a Python of their own, as in test_processes.py.
+The codecs are in support/python_codecs.py. Forks, exits and cancellation run in a Python of their own, as in test_processes.py.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ import asyncio
 import concurrent.futures
 import gc
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numcodecs
 import numcodecs.abc
 import numpy as np
-import own_codecs as own
 import pytest
 import zarr
-from test_processes import posix, run
 from zarr.codecs import (
     BloscCodec,
     BytesCodec,
@@ -34,10 +33,13 @@ from zarr.codecs import (
 from zarr.storage import MemoryStore, ObjectStore
 
 import zarrs
+from support import python_codecs as own
+from support.processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 from zarrs import _fallback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3"),
@@ -681,8 +683,7 @@ def test_an_array_is_pickled(tmp_path, name) -> None:
 
 
 def own_process(code: str, root: Path) -> None:
-    here = str(Path(__file__).parent)
-    run(f"sys.path.insert(0, {here!r})\nimport own_codecs as own\n" + code, root, "files")
+    run("from support import python_codecs as own\n" + code, root, "files")
 
 
 @posix
@@ -739,14 +740,9 @@ time.sleep(0.3)
 started = time.monotonic()
 import atexit
 """
-    here = str(Path(__file__).parent)
-    code = f"sys.path.insert(0, {here!r})\nimport own_codecs as own\n" + code.replace(
-        "CODEC", codec
-    )
+    code = "from support import python_codecs as own\n" + code.replace("CODEC", codec)
     started = time.monotonic()
     # The abandoned thread may complain; it may not hang or crash.
-    from test_processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, subprocess, sys
-
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + code, str(tmp_path), "files"],
         capture_output=True,

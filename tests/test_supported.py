@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import numcodecs
 import numpy as np
-import own_codecs  # noqa: F401, registers the codecs that the tables name
 import pytest
-import supported
-import supported_codecs
 import zarr
-from codec_table import BYTES_CODECS
 from packaging.version import Version
-from supported import AWAITED, FALLBACK, NATIVE, NEAR, PYTHON, Call, Row, Sample, StoreRow
 from zarr.core.dtype import VariableLengthBytes, VariableLengthUTF8
 from zarr.storage import MemoryStore
 
 import zarrs
+from support import (
+    python_codecs,  # noqa: F401, registers the codecs that the tables name
+    supported,
+    supported_codecs,
+)
+from support.codec_table import BYTES_CODECS
+from support.supported import AWAITED, FALLBACK, NATIVE, NEAR, PYTHON, Call, Row, Sample, StoreRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import zarr
 from packaging.version import Version
-from test_indexing import SHAPES, forms, layout_options, numpy_index, selector
 from zarr.codecs import (
     BloscCodec,
     BytesCodec,
@@ -35,6 +34,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
 import zarrs
+from support.selections import SHAPES, forms, layout_options, numpy_index, selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from archives import (
+from packaging.version import Version
+from zarr.storage import LocalStore, ZipStore
+
+import zarrs
+from support.archives import (
     DATA,
     LAYOUTS,
     MODES,
@@ -34,10 +38,6 @@ from archives import (
     pack,
     patched_directory,
 )
-from packaging.version import Version
-from zarr.storage import LocalStore, ZipStore
-
-import zarrs
 from zarrs import _zip
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="zarr's own way there")

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from archives import (
+from zarr.codecs import ShardingCodec
+from zarr.storage import ZipStore
+
+from support.archives import (
     DATA,
     LAYOUTS,
     MODES,
@@ -28,8 +31,6 @@ from archives import (
     patched_directory,
     patched_header,
 )
-from zarr.codecs import ShardingCodec
-from zarr.storage import ZipStore
 
 # Python 3.11's `zipfile` overlooks what later ones refuse; the newest is the oracle.
 careful_zipfile = pytest.mark.xfail(

@@ -1,6 +1,6 @@
 """Stores in Python that fail, vanish or lie: the store's own error, zarr's exception class, nothing started afterwards.
 
-Damaged objects are in test_remote_damage.py, cancellation is in test_remote_cancellation.py.
+Damaged objects are in test_damage.py, cancellation is in test_cancellation.py.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import obstore.store
 import pytest
 import zarr
 from obstore.exceptions import GenericError
-from recording import METADATA, Recorder, plain
 from zarr.codecs import BytesCodec, ShardingCodec
 from zarr.storage import ObjectStore
 
+from support.recording import METADATA, Recorder, plain
 from zarrs import _near
 
 DATA = np.arange(1, 64 * 64 + 1, dtype="int32").reshape(64, 64)

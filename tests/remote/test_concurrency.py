@@ -1,6 +1,6 @@
 """Stores in Python used by many tasks, threads and event loops at once: right answers, no hang, a loop that keeps turning.
 
-Bounds on requests in flight are in test_remote_requests.py.
+Bounds on requests in flight are in test_requests.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import obstore.store
 import pytest
 import zarr
 import zarr.core.codec_pipeline
-from recording import Recorder
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore
 from zarr.testing.store import LatencyStore
+
+from support.recording import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Cancelled tasks over stores in Python, and whose memory is whose: what a store is handed, what a caller gets back.
 
-Errors are in test_remote_faults.py.
+Errors are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from recording import METADATA, Recorder
 from zarr.storage import FsspecStore, ObjectStore
+
+from support.recording import METADATA, Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path

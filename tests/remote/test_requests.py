@@ -1,6 +1,6 @@
 """What a store in Python is asked for: how many requests, of which bytes, in how many rounds, how many at once.
 
-What comes back is compared in test_remote_stores.py, failures are in test_remote_faults.py.
+What comes back is compared in test_stores.py, failures are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from recording import Recorder, Round
 from zarr.codecs import BytesCodec, ShardingCodec
+
+from support.recording import Recorder, Round
 
 DATA = np.arange(1, 64 * 64 + 1, dtype="int32").reshape(64, 64)
 # Subchunks of 8 x 8 x 4 = 256 bytes, 16 in a shard, in Morton order, index of 16 * 16 + 4 bytes at the end.

@@ -17,11 +17,12 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from agreement import DATA, LAYOUTS, SHAPE, check_reads
-from loopback import BUCKET, S3
-from test_processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, ObjectStore, WrapperStore
 from zarr.testing.store import LatencyStore
+
+from support.agreement import DATA, LAYOUTS, SHAPE, check_reads
+from support.loopback import BUCKET, S3
+from support.processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,6 +1,6 @@
 """Damaged objects in stores in Python: zarr's exception class or zarr's answer, whichever way the bytes come.
 
-Errors that stores raise are in test_remote_faults.py.
+Errors that stores raise are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from recording import Recorder
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ObjectStore
+
+from support.recording import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

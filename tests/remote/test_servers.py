@@ -1,6 +1,6 @@
 """Real servers on this machine: S3 by obstore and s3fs, HTTP and HTTPS with headers. No internet.
 
-What holds for every kind of store is in test_remote_stores.py.
+What holds for every kind of store is in test_stores.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import obstore.exceptions
 import obstore.store
 import pytest
 import zarr
-from agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
-from loopback import BUCKET, HEADERS
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore
 
+from support.agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
+from support.loopback import BUCKET, HEADERS
+
 if TYPE_CHECKING:
-    from loopback import S3, Web
+    from support.loopback import S3, Web
 
 numbers = itertools.count()
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from codec_table import BYTES_CODECS
-from supported import FALLBACK, PYTHON, Row, Sample
+from support.codec_table import BYTES_CODECS
+from support.supported import FALLBACK, PYTHON, Row, Sample
 
 WRAPPERS = "3.1.3"  # the release of zarr that brought the classes of `zarr.codecs.numcodecs`
 BLOSC_NAMES = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")

@@ -1,6 +1,6 @@
 """Every kind of store that lives in Python or wraps another: reads and writes agree with NumPy and zarr's own pipeline.
 
-Stores behind a server are in test_servers.py, request counts in test_remote_requests.py.
+Stores behind a server are in test_servers.py, request counts in test_requests.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import (
     FsspecStore,
@@ -29,6 +28,7 @@ from zarr.storage import (
 from zarr.testing.store import LatencyStore
 
 import zarrs
+from support.agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

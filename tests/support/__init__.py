@@ -1,0 +1,1 @@
+"""What the tests share: stores, servers, codecs and tables. No tests."""
