@@ -1,7 +1,7 @@
 """Every form of selection, read and written, in 0 to 5 dimensions, in plain and sharded arrays.
 
-NumPy says what a selection means; zarr's own pipeline writes what is read here, reads what is
-written here, and says which keys a write leaves. Batches made by hand are test_batches.
+NumPy defines the meaning of a selection; zarr's own pipeline writes the arrays that are read, reads
+those that are written, and defines which keys a write leaves. Batches built by hand are in test_batches.py.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 ZARR = Version(zarr.__version__)
 
-# Known bugs of old releases of zarr, (layout, kind) → first release without it. There only NumPy is
-# asked, not that release's own writer; zarrs must be right on every release.
+# Known bugs of old releases of zarr, (layout, kind) → first release without the bug. Before it, NumPy
+# is the only oracle; zarrs must be correct on every release.
 KNOWN_BUGS = {
-    # Inside a shard, ints keep their axis and values of two lists are not made flat: IndexError.
+    # Inside a shard, ints keep their axis and values for two lists are not flattened: IndexError.
     ("sharded", "oindex"): "3.4",
     ("nested", "oindex"): "3.4",
     ("sharded", "getitem"): "3.2",
     ("nested", "getitem"): "3.2",
 }
-# "byte_range is not supported within shards": no part of a nested shard can be read by zarr's own.
+# "byte_range is not supported within shards": zarr's own pipeline cannot read a part of a nested shard.
 NESTED_SHARDS_READABLE = Version("3.1.6") <= ZARR
 
 
@@ -53,7 +53,7 @@ def create(store: Store, layout: str, ndim: int) -> zarr.Array:
 
 @cache
 def filled_by_zarr(layout: str, ndim: int) -> dict[str, bytes]:
-    """Keys and bytes of an array that zarr's own pipeline has filled with ``data_of``."""
+    """Keys and bytes of an array that zarr's own pipeline filled with ``data_of``."""
     own = "zarr.core.codec_pipeline.BatchedCodecPipeline"
     with zarr.config.set({"codec_pipeline.path": own, "codec_pipeline.strict": False}):
         store = MemoryStore()
@@ -73,7 +73,7 @@ def fill(store: Store, content: dict[str, bytes]) -> None:
             store._store_dict[key] = buffer.from_bytes(value)
 
 
-def chunk_number(key: str) -> int:
+def coordinate_sum(key: str) -> int:
     """The sum of a chunk's coordinates; 0 for metadata."""
     return sum(int(part) for part in key.split("/")[1:])
 
@@ -117,8 +117,8 @@ def test_a_write_assigns_what_numpy_assigns(
         pytest.skip("this zarr's own pipeline cannot read the nested shards that were written")
     kind, selection = form
     before = filled_by_zarr(layout, ndim)
-    # Every other chunk is there, so that a write meets both kinds.
-    before = {key: value for key, value in before.items() if not chunk_number(key) % 2}
+    # Every other chunk is present, so that a write meets present and missing chunks.
+    before = {key: value for key, value in before.items() if not coordinate_sum(key) % 2}
     with oracle():
         fill(store, before)
         expected = zarr.open_array(store, mode="r")[...]
@@ -128,7 +128,7 @@ def test_a_write_assigns_what_numpy_assigns(
     value = -1000 - np.arange(np.prod(shape, dtype=int), dtype="int32").reshape(shape)
 
     selector(array, kind)[selection] = value
-    expected = np.asarray(expected)  # what a 0-d read gives is a scalar
+    expected = np.asarray(expected)  # a 0-d read returns a scalar
     expected[index] = value
 
     with oracle():

@@ -1,6 +1,6 @@
-"""Forks, spawned processes, threads and event loops: the answers stay right, nothing hangs.
+"""Forks, spawned processes, threads and event loops: results stay correct, nothing deadlocks.
 
-Each scenario runs in a Python of its own, with a time limit; it exits with 0 if its assertions hold.
+Each scenario runs in a separate Python process with a time limit, and exits with 0 if its assertions hold.
 Interrupts, kills and exits are in test_interrupts.py.
 """
 
@@ -19,16 +19,16 @@ def store_kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-# -- other processes --------------------------------------------------------------------------------
+# -- processes --------------------------------------------------------------------------------------
 
 
 @posix
-def test_a_forked_child_reads_and_writes_after_its_parent_did(tmp_path, store_kind) -> None:
+def test_a_forked_child_reads_and_writes_after_its_parent(tmp_path, store_kind) -> None:
     code = """
 array = make(open_store())
 check(array)
 assert wait(in_child(lambda: reads_and_writes(array))) == 0
-# A child of a child, and the parent afterwards.
+# A grandchild, then the parent.
 grandchild = lambda: (check(array), os._exit(wait(in_child(lambda: reads_and_writes(array)))))
 assert wait(in_child(grandchild)) == 0
 reads_and_writes(array)
@@ -37,7 +37,7 @@ reads_and_writes(array)
 
 
 @posix
-def test_a_child_forked_beside_a_long_read_reads_and_writes(tmp_path, store_kind) -> None:
+def test_a_child_forked_during_a_long_read_reads_and_writes(tmp_path, store_kind) -> None:
     code = """
 store = open_store()
 array = make(store)
@@ -61,7 +61,7 @@ np.testing.assert_array_equal(large[:], noise)
 
 
 @posix
-def test_a_child_forked_beside_a_long_write_reads_and_writes(tmp_path) -> None:
+def test_a_child_forked_during_a_long_write_reads_and_writes(tmp_path) -> None:
     code = """
 store = open_store()
 array = make(store)
@@ -143,7 +143,7 @@ assert pickle.loads(pickle.dumps(pipeline)) == pipeline
 # -- threads and event loops ------------------------------------------------------------------------
 
 
-def test_32_threads_read_and_write_their_own_regions(tmp_path, store_kind) -> None:
+def test_32_threads_read_and_write_separate_regions(tmp_path, store_kind) -> None:
     code = """
 array = make(open_store())
 whole = make(array.store, "b", chunks=(8, 8), shards=(16, 16))
@@ -163,7 +163,7 @@ with concurrent.futures.ThreadPoolExecutor(32) as pool:
     run(code, tmp_path, store_kind)
 
 
-def test_event_loops_one_after_the_other_and_side_by_side(tmp_path, store_kind) -> None:
+def test_event_loops_in_turn_and_concurrently(tmp_path, store_kind) -> None:
     code = """
 array = make(open_store())
 small = make(array.store, "small", DATA[:8, :8], chunks=(8, 8))

@@ -1,1 +1,1 @@
-"""Stores that are reached through Python: awaited on an event loop, or called from threads."""
+"""Stores accessed through Python: awaited on an event loop, or called from threads."""

@@ -1,1 +1,1 @@
-"""What the tests share: stores, servers, codecs and tables. No tests."""
+"""Shared by the test files: stores, servers, codecs and tables. Holds no tests."""

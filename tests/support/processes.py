@@ -1,4 +1,4 @@
-"""Scenarios that run in a separate Python process, with a time limit: the environment, the prelude, the runner."""
+"""Scenarios in a separate Python process with a time limit: environment, prelude and runner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="fork and signals")
 TIME_LIMIT = 60
 ENVIRONMENT = {
     **os.environ,
-    # For `support`, in the processes of their own too.
+    # So that scenarios can import `support`.
     "PYTHONPATH": os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH")))),
     "ZARR_CODEC_PIPELINE__PATH": "zarrs.ZarrsCodecPipeline",
     "ZARR_CODEC_PIPELINE__STRICT": "True",
@@ -26,7 +26,7 @@ PRELUDE = """
 import asyncio, concurrent.futures, multiprocessing, os, pickle, signal, sys, threading, time, warnings
 import numpy as np, zarr
 from zarr.storage import LocalStore, MemoryStore
-# Python advises against forks beside threads; that they work is the claim.
+# Python warns about a fork of a process with threads; the claim is that it works.
 warnings.filterwarnings("ignore", message=".*multi-threaded.*fork.*", category=DeprecationWarning)
 
 ROOT = sys.argv[1]
@@ -45,7 +45,7 @@ def open_store():
 
 
 def big(store, name="big"):
-    # 16 MB that take tens of milliseconds to decode.
+    # 16 MB, tens of milliseconds to decode.
     noise = np.random.default_rng(1).integers(0, 1 << 12, (64, 1 << 16), "int32")
     return make(store, name, noise, chunks=(1, 1 << 16)), noise
 
@@ -100,7 +100,7 @@ def wait(child, limit=20):
 
 
 def run(code: str, *arguments: Any, **environment: str) -> str:
-    """What `code` prints after PRELUDE; it must exit with 0."""
+    """The output of `code`, run after PRELUDE; it must exit with 0."""
     command = [sys.executable, "-c", PRELUDE + code, *map(str, arguments)]
     environment = {**ENVIRONMENT, **environment}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Every form of selection, with what NumPy calls it, for arrays of 0 to 5 dimensions in each layout."""
+"""Every form of selection with its NumPy equivalent, for arrays of 0 to 5 dimensions in each layout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ZARR = Version(zarr.__version__)
 SHAPES = {0: (), 1: (23,), 2: (7, 9), 3: (7, 9, 5), 4: (5, 4, 3, 6), 5: (3, 4, 3, 2, 5)}
 CHUNKS = {0: (), 1: (3,), 2: (3, 2), 3: (2, 3, 5), 4: (2, 3, 2, 2), 5: (2, 2, 1, 2, 2)}
 LAYOUTS = ("plain", "zstd", "sharded", "nested")
-# Older indexers turn unsigned lists into floats before any pipeline sees them.
+# Older indexers convert unsigned lists to floats before they reach any pipeline.
 UNSIGNED_LISTS = Version("3.4") <= ZARR
 
 
@@ -121,7 +121,7 @@ def forms(ndim: int) -> list[tuple[str, Any]]:
 
 
 def numpy_index(kind: str, selection: Any, grid: tuple[int, ...], shape: tuple[int, ...]) -> Any:
-    """NumPy's index for the same elements, in the same order, with the same dropped axes.
+    """The NumPy index of the same elements, in the same order, dropping the same axes.
 
     An orthogonal selection becomes one index array per axis, without the axes of its ints.
     """
@@ -146,7 +146,7 @@ def numpy_index(kind: str, selection: Any, grid: tuple[int, ...], shape: tuple[i
 
 
 def selector(array: zarr.Array, kind: str) -> Any:
-    """What is indexed for this kind of selection: the array itself or one of its views."""
+    """The object to index for this kind of selection: the array or one of its indexers."""
     if kind in ("basic", "getitem"):
         return array
     return getattr(array, {"oindex": "oindex", "block": "blocks"}.get(kind, "vindex"))
