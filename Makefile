@@ -58,7 +58,7 @@ zarr-suite: ## Run zarr-python's own tests under this pipeline; SUITE_ARGS="-k i
 bench: ## Compare with other pipelines and libraries; BENCH_ARGS="--small" for a smoke run (see benchmarks/README.md)
 	@python=$${PYTHON:-$$(.ci/find-python)} && "$$python" benchmarks/run.py $(BENCH_ARGS)
 
-supported: ## Bring the tables of docs/supported.md up to date with tests/supported*.py
+supported: ## Bring the tables of docs/supported.md up to date with tests/support/supported*.py
 	@base=$${PYTHON:-$$(.ci/find-python)} && "$$base" docs/make_supported.py
 
 docs: supported ## Build the documentation into ./site, its tables brought up to date first

@@ -24,12 +24,12 @@ from zarr.storage import MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from codec_table import TABLE
+from support.codec_table import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codec_table import Entry
+    from support.codec_table import Entry
 
 # Bytes of a chunk, and chunks: handing a call to another thread is not the codec's time. Those that take long get less.
 LARGE, SMALL = (8, 4 << 20), (1, 1 << 20)

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/supported.md from tests/supported.py and supported_codecs.py; the text around them is the page's own.
+"""Writes the tables of docs/supported.md from tests/support/supported.py and supported_codecs.py; the text around them is the page's own.
 
 Needs nothing but Python. `--check` writes nothing, and fails if the page is not up to date.
 """
@@ -13,8 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "supported.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
-import supported  # noqa: E402
-import supported_codecs  # noqa: E402
+from support import supported, supported_codecs  # noqa: E402
 
 _TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
 

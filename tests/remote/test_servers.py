@@ -1,6 +1,6 @@
-"""Real servers on this machine: S3 by obstore and s3fs, HTTP and HTTPS with headers. No internet.
+"""Servers on the loopback interface: S3 through obstore and s3fs, HTTP and HTTPS with headers. No internet access.
 
-What holds for every kind of store is in test_remote_stores.py.
+Claims that hold for every kind of store are in test_stores.py.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import obstore.exceptions
 import obstore.store
 import pytest
 import zarr
-from agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
-from loopback import BUCKET, HEADERS
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore
 
+from support.agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
+from support.loopback import BUCKET, HEADERS
+
 if TYPE_CHECKING:
-    from loopback import S3, Web
+    from support.loopback import S3, Web
 
 numbers = itertools.count()
 
@@ -35,7 +36,7 @@ def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(params=["obstore", "s3fs"])
 def bucket(request: pytest.FixtureRequest, s3: S3) -> Any:
-    """A store under a prefix of its own."""
+    """A store under an unused prefix."""
     return s3_store(s3, request.param, f"run-{next(numbers)}")
 
 
@@ -50,7 +51,7 @@ def test_s3_agrees_with_numpy_and_zarr(bucket, name, oracle) -> None:
     check_store(bucket, LAYOUTS[name], oracle)
 
 
-def test_what_one_s3_client_wrote_the_other_reads(s3, layout) -> None:
+def test_an_array_written_by_one_s3_client_is_read_by_the_other(s3, layout) -> None:
     prefix = f"run-{next(numbers)}"
     for writer, reader in (("obstore", "s3fs"), ("s3fs", "obstore")):
         array = zarr.create_array(
@@ -68,7 +69,7 @@ def test_missing_objects_of_s3_read_as_fill_value(bucket, layout) -> None:
     assert (array[3:5, 3] == [1, 9]).all()
 
 
-def test_a_bucket_that_does_not_exist_gives_what_zarr_gives(s3, oracle) -> None:
+def test_a_bucket_that_does_not_exist_behaves_as_under_zarr(s3, oracle) -> None:
     array = zarr.create_array(
         s3_store(s3, "obstore", "here"), shape=(4,), chunks=(2,), dtype="i4", overwrite=True
     )
@@ -87,7 +88,7 @@ def test_a_bucket_that_does_not_exist_gives_what_zarr_gives(s3, oracle) -> None:
 
 
 def moved_to(array: zarr.Array[Any], store: Any) -> zarr.Array[Any]:
-    """The array as it would be if its metadata lay in `store`."""
+    """The array as if its metadata were in `store`."""
     return zarr.Array(zarr.AsyncArray(array.metadata, zarr.storage.StorePath(store)))
 
 
@@ -141,7 +142,7 @@ def test_http_with_headers_agrees_with_numpy_and_zarr(web, kind, layout, oracle)
         zarr.open_array(store, mode="r")[0] = 1
 
 
-def test_headers_are_what_opens_the_door(web, layout) -> None:
+def test_headers_are_sent_and_required(web, layout) -> None:
     path = publish(web, layout)
     with pytest.raises(Exception, match="403"):
         zarr.open_array(FsspecStore.from_url(f"{web.http}/{path}", read_only=True), mode="r")
@@ -155,7 +156,7 @@ def test_headers_are_what_opens_the_door(web, layout) -> None:
 def test_a_server_that_refuses_or_fails_is_an_error_not_a_missing_chunk(
     web, client, place, layout
 ) -> None:
-    # Without the header every answer is 403; under /broken/ it is 500.
+    # Without the header every response is 403; under /broken/ it is 500.
     path = publish(web, layout)
     url = f"{web.http}/{place}/{path}" if place else f"{web.http}/{path}"
     store: Any

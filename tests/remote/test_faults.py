@@ -1,6 +1,6 @@
-"""Stores in Python that fail, vanish or lie: the store's own error, zarr's exception class, nothing started afterwards.
+"""Stores in Python that fail, lose objects or return wrong bytes: the store's own error or zarr's exception class, and no request afterwards.
 
-Damaged objects are in test_remote_damage.py, cancellation is in test_remote_cancellation.py.
+Damaged objects are in test_damage.py, cancellation is in test_cancellation.py.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import obstore.store
 import pytest
 import zarr
 from obstore.exceptions import GenericError
-from recording import METADATA, Recorder, plain
 from zarr.codecs import BytesCodec, ShardingCodec
 from zarr.storage import ObjectStore
 
+from support.recording import METADATA, Recorder, plain
 from zarrs import _near
 
 DATA = np.arange(1, 64 * 64 + 1, dtype="int32").reshape(64, 64)
@@ -30,12 +30,12 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 RELEASE = tuple(map(int, zarr.__version__.split(".")[:2]))
 WHOLE = (slice(None), slice(None))
-# In parts: an index first.
+# Subchunks only, so that a shard's index is read first.
 PART = (slice(1, 60), slice(2, 61))
 
 
-class OwnError(Exception):
-    """An exception that only its store knows."""
+class StoreError(Exception):
+    """An exception class that belongs to the store alone."""
 
 
 ERRORS = [
@@ -43,7 +43,7 @@ ERRORS = [
     OSError(errno.EIO, "broken disk"),
     ConnectionResetError(errno.ECONNRESET, "gone"),
     TimeoutError("too late"),
-    OwnError("mine", 42),
+    StoreError("mine", 42),
     KeyError("a key"),
     ValueError("a value"),
     RuntimeError("no loop"),
@@ -65,7 +65,7 @@ def make(data: np.ndarray[Any, Any] = DATA, **layout: Any) -> tuple[Recorder, za
 
 
 def failing(what: str, nth: int, error: BaseException) -> Any:
-    """Raises `error` at the `nth` request of its kind; the others take a moment."""
+    """Raises `error` at the `nth` request of kind `what`; all others are delayed."""
     count = 0
 
     async def before(kind: str, *_: Any) -> None:
@@ -89,7 +89,7 @@ def chunk_keys(store: Recorder) -> list[str]:
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("selection", [WHOLE, PART], ids=["whole", "part"])
-def test_an_error_of_get_passes_through_a_read(layout, error, selection) -> None:
+def test_an_error_raised_by_get_passes_through_a_read(layout, error, selection) -> None:
     store, array = make(**layout)
     for nth in (1, 3):
         store.before = failing("get", nth, error)
@@ -102,7 +102,7 @@ def test_an_error_of_get_passes_through_a_read(layout, error, selection) -> None
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("what", ["get", "set", "delete"])
-def test_an_error_passes_through_a_write(layout, error, what) -> None:
+def test_an_error_raised_by_the_store_passes_through_a_write(layout, error, what) -> None:
     store, array = make(**layout)
     store.before = failing(what, 2, error)
     with pytest.raises(type(error)) as caught:
@@ -116,10 +116,10 @@ def test_an_error_passes_through_a_write(layout, error, what) -> None:
 
 
 @pytest.mark.parametrize("what", ["get", "set"])
-def test_nothing_is_started_after_an_error_and_what_runs_ends(layout, what) -> None:
-    # One request fails while three others are under way, many chunks being left.
+def test_no_request_starts_after_an_error_and_running_ones_end(layout, what) -> None:
+    # One request fails while three others are in flight and many chunks remain.
     store, array = make(**{**layout, **({"shards": (16, 16)} if "shards" in layout else {})})
-    error = OwnError("no")
+    error = StoreError("no")
     begun: list[str] = []
     failed_at: list[int] = []
 
@@ -135,17 +135,17 @@ def test_nothing_is_started_after_an_error_and_what_runs_ends(layout, what) -> N
 
     store.before = before
     with zarr.config.set({"async.concurrency": 4}):
-        with pytest.raises(OwnError):
+        with pytest.raises(StoreError):
             array[WHOLE if what == "set" else PART] = 5
     assert failed_at == [len(begun)] == [4]
     assert len([key for kind, key in store.ended if kind == what]) == 3
-    assert store.flying == 0
+    assert store.in_flight == 0
     assert len(store.sets) == (4 if what == "set" else 0)
 
 
-def test_a_write_that_waits_at_the_gate_is_not_started_after_an_error() -> None:
+def test_a_write_that_waits_for_a_request_slot_is_not_started_after_an_error() -> None:
     store, array = make(chunks=(8, 8))
-    error = OwnError("no")
+    error = StoreError("no")
 
     async def before(*_: Any) -> None:
         await asyncio.sleep(0.01)
@@ -153,7 +153,7 @@ def test_a_write_that_waits_at_the_gate_is_not_started_after_an_error() -> None:
 
     store.before = before
     with zarr.config.set({"async.concurrency": 10, "codec_pipeline.requests_maximum": 1}):
-        with pytest.raises(OwnError):
+        with pytest.raises(StoreError):
             array[:] = -DATA
     assert len(store.sets) == 1
 
@@ -164,7 +164,7 @@ def test_a_read_that_fails_does_not_wait_for_requests_that_hang(
     layout, selection, failing_one
 ) -> None:
     store, array = make(**layout)
-    error = OwnError("no")
+    error = StoreError("no")
     begun: list[str] = []
 
     async def before(_: str, key: str, __: Any) -> None:
@@ -177,14 +177,14 @@ def test_a_read_that_fails_does_not_wait_for_requests_that_hang(
     async def main() -> None:
         store.before = before
         task = asyncio.ensure_future(array._async_array.getitem(selection))
-        with pytest.raises(OwnError) as caught:
+        with pytest.raises(StoreError) as caught:
             await asyncio.wait_for(asyncio.shield(task), 2)
         assert caught.value is error
         assert task.cancelling() == 0
-        assert store.flying == 0
-        # The same task goes on as if nothing had happened.
+        assert store.in_flight == 0
+        # The same task can continue to read.
         begun.clear()
-        with pytest.raises(OwnError):
+        with pytest.raises(StoreError):
             await array._async_array.getitem(selection)
         store.before = None
         await asyncio.sleep(0)
@@ -193,7 +193,7 @@ def test_a_read_that_fails_does_not_wait_for_requests_that_hang(
     asyncio.run(main())
 
 
-def test_a_near_store_is_not_called_after_an_error_although_the_loop_is_busy(monkeypatch) -> None:
+def test_a_called_store_is_not_called_after_an_error_even_if_the_loop_is_busy(monkeypatch) -> None:
     array = zarr.create_array(
         ObjectStore(obstore.store.MemoryStore()), shape=DATA.shape, chunks=(8, 8), dtype="int32"
     )
@@ -202,7 +202,7 @@ def test_a_near_store_is_not_called_after_an_error_although_the_loop_is_busy(mon
     def put(_: Any, key: str, __: Any) -> None:
         begun.append(key)
         if len(begun) == _near.THREADS:
-            raise OwnError(key)
+            raise StoreError(key)
         time.sleep(0.02)
 
     monkeypatch.setattr(_near._Obstore, "set", put)
@@ -212,7 +212,7 @@ def test_a_near_store_is_not_called_after_an_error_although_the_loop_is_busy(mon
         while not begun:
             await asyncio.sleep(0)
         time.sleep(0.2)
-        with pytest.raises(OwnError):
+        with pytest.raises(StoreError):
             await write
 
     asyncio.run(main())
@@ -221,7 +221,7 @@ def test_a_near_store_is_not_called_after_an_error_although_the_loop_is_busy(mon
 
 def test_a_failed_request_of_a_read_ends_the_call_without_further_rounds() -> None:
     store, array = make(chunks=(4, 4), shards=(16, 16), compressors=None)
-    error = OwnError("no")
+    error = StoreError("no")
 
     async def before(_: str, key: str, byte_range: Any) -> None:
         if key == "c/0/1":
@@ -231,12 +231,12 @@ def test_a_failed_request_of_a_read_ends_the_call_without_further_rounds() -> No
 
     store.before = before
     with zarr.config.set({"async.concurrency": 4}):
-        with pytest.raises(OwnError):
+        with pytest.raises(StoreError):
             array[5:60, 5:60]
     assert store.ranges == ["suffix"] * 4
 
 
-# -- objects that go --------------------------------------------------------------------------------
+# -- objects that vanish ----------------------------------------------------------------------------
 
 NESTED: dict[str, Any] = {
     "chunks": (32, 32),
@@ -248,7 +248,7 @@ NESTED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("layout", [SHARDED, NESTED], ids=["sharded", "nested"])
-def test_a_shard_that_goes_after_its_index_counts_as_missing(layout) -> None:
+def test_a_shard_that_vanishes_after_its_index_was_read_counts_as_missing(layout) -> None:
     store, array = make(**layout)
     store.answer = lambda key, byte_range, found: (
         None if key == "c/0/1" and plain(byte_range) != "suffix" else found
@@ -260,8 +260,10 @@ def test_a_shard_that_goes_after_its_index_counts_as_missing(layout) -> None:
 
 
 @pytest.mark.skipif(RELEASE < (3, 3), reason="a setting of zarr 3.3")
-@pytest.mark.parametrize("late", ["the bytes", "the news"])
-def test_a_shard_that_goes_between_two_ranges_counts_as_missing_whole(late, oracle) -> None:
+@pytest.mark.parametrize("late", ["the bytes", "the absence"])
+def test_a_shard_that_vanishes_between_two_ranges_counts_as_missing_as_a_whole(
+    late, oracle
+) -> None:
     store, array = make(**SHARDED)
     with zarr.config.set({"array.sharding_coalesce_max_gap_bytes": 0}):
         array = zarr.open_array(store)
@@ -276,7 +278,7 @@ def test_a_shard_that_goes_between_two_ranges_counts_as_missing_whole(late, orac
 
     async def before(kind: str, key: str, byte_range: Any) -> None:
         asked = plain(byte_range)
-        if asked != "suffix" and (asked[0] == 0) == (late == "the news"):
+        if asked != "suffix" and (asked[0] == 0) == (late == "the absence"):
             await asyncio.sleep(0.03)
 
     store.answer, store.before = answer, before
@@ -291,7 +293,7 @@ def test_a_shard_that_goes_between_two_ranges_counts_as_missing_whole(late, orac
         np.testing.assert_array_equal(theirs.oindex[selection], expected[np.ix_(*selection)])
 
 
-def test_a_chunk_that_goes_before_it_is_merged_with_counts_as_missing(layout) -> None:
+def test_a_chunk_that_vanishes_before_a_partial_write_counts_as_missing(layout) -> None:
     store, array = make(**layout)
     store.answer = lambda *_: None
     array[1, 1] = 7
@@ -303,7 +305,7 @@ def test_a_chunk_that_goes_before_it_is_merged_with_counts_as_missing(layout) ->
     np.testing.assert_array_equal(array[:], expected)
 
 
-# -- stores that know no ranges ---------------------------------------------------------------------
+# -- stores that ignore byte ranges -----------------------------------------------------------------
 
 AT_THE_START: dict[str, Any] = {
     "chunks": (20,),
@@ -323,7 +325,7 @@ LISTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     "selection", [slice(3, 8), slice(6, 9), slice(16, 18), slice(11, 20)], ids=str
 )
-def test_a_whole_object_in_place_of_a_range_is_never_taken_for_it(
+def test_a_whole_object_returned_for_a_range_is_never_mistaken_for_the_range(
     layout, selection, oracle
 ) -> None:
     data = np.arange(1, 81, dtype="int16")
@@ -337,11 +339,11 @@ def test_a_whole_object_in_place_of_a_range_is_never_taken_for_it(
     store.get = get  # type: ignore[method-assign]
     with oracle():
         try:
-            # Of several subchunks together, zarr takes the bytes for the ones it asked for.
+            # zarr assumes that the bytes returned for several subchunks are those that it requested.
             right = bool((zarr.open_array(store)[selection] == data[selection]).all())
         except (ValueError, RuntimeError):
             right = False
-    # Older releases of zarr ask for each subchunk by itself, and then refuse what begins with the right bytes too.
+    # Older releases of zarr request each subchunk separately, and then reject an object that begins with the right bytes too.
     begins_right = selection == slice(3, 8) and layout is not AT_THE_START
     if not right and not begins_right:
         with pytest.raises(ValueError, match="the store gave"):
@@ -350,7 +352,7 @@ def test_a_whole_object_in_place_of_a_range_is_never_taken_for_it(
         np.testing.assert_array_equal(array[selection], data[selection])
 
 
-def test_an_error_of_a_near_store_names_the_key(tmp_path) -> None:
+def test_an_error_raised_by_a_called_store_names_the_key(tmp_path) -> None:
     store = ObjectStore(obstore.store.LocalStore(str(tmp_path)))
     array = zarr.create_array(store, shape=(64,), chunks=(8,), dtype="int32")
     array[:] = 1

@@ -1,6 +1,6 @@
-"""Damaged objects in stores in Python: zarr's exception class or zarr's answer, whichever way the bytes come.
+"""Damaged objects in stores in Python: zarr's exception class or zarr's result, however the store is accessed.
 
-Errors that stores raise are in test_remote_faults.py.
+Errors that stores raise are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from recording import Recorder
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ObjectStore
+
+from support.recording import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 RELEASE = tuple(map(int, zarr.__version__.split(".")[:2]))
 WHOLE = (slice(None), slice(None))
-# In parts: an index first.
+# Subchunks only, so that a shard's index is read first.
 PART = (slice(1, 60), slice(2, 61))
 
 
@@ -104,7 +105,7 @@ def outcome(array: zarr.Array[Any], selection: Any) -> Any:
 
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("kind", remote_stores(None))
-def test_a_damaged_shard_gives_what_zarr_gives_or_a_value_error(
+def test_a_damaged_shard_is_read_as_by_zarr_or_raises_a_value_error(
     tmp_path, kind, how, oracle
 ) -> None:
     store = remote_stores(tmp_path)[kind]()
@@ -117,7 +118,7 @@ def test_a_damaged_shard_gives_what_zarr_gives_or_a_value_error(
         compressors=None,
     )
     array[:] = DATA[:32, :32]
-    put(store, "c/0/0", damage(fetch(store, "c/0/0"), how))
+    put(store, "c/0/0", damage(stored(store, "c/0/0"), how))
     for selection in (WHOLE, (slice(1, 20), slice(3, 30)), (2, 2)):
         found = outcome(array, selection)
         with oracle():
@@ -125,10 +126,10 @@ def test_a_damaged_shard_gives_what_zarr_gives_or_a_value_error(
         if isinstance(found, np.ndarray | np.generic):
             np.testing.assert_array_equal(found, expected)
         elif RELEASE < (3, 3) and not isinstance(expected, Exception):
-            # Older releases read much damage as missing.
+            # Older releases treat many damaged shards as missing.
             assert isinstance(found, ValueError)
         else:
-            # Newer releases put the store's own error into a group.
+            # Newer releases wrap the store's own error in an exception group.
             group = getattr(expected, "exceptions", ()) or (expected,)
             assert isinstance(expected, Exception), (selection, found)
             assert isinstance(found, ValueError) or type(found) in map(type, group)
@@ -136,14 +137,14 @@ def test_a_damaged_shard_gives_what_zarr_gives_or_a_value_error(
 
 @pytest.mark.parametrize("how", ["empty", "truncated", "one byte short"])
 @pytest.mark.parametrize("codecs", ["raw", "zstd", "crc32c"])
-def test_a_truncated_chunk_gives_the_class_that_zarr_gives(how, codecs, oracle) -> None:
+def test_a_truncated_chunk_raises_the_class_that_zarr_raises(how, codecs, oracle) -> None:
     compressors: Any = {"raw": None, "zstd": "auto", "crc32c": [Crc32cCodec()]}[codecs]
     store = Recorder()
     array = zarr.create_array(
         store, shape=(8, 8), chunks=(8, 8), dtype="int32", compressors=compressors
     )
     array[:] = DATA[:8, :8]
-    put(store, "c/0/0", damage(fetch(store, "c/0/0"), how))
+    put(store, "c/0/0", damage(stored(store, "c/0/0"), how))
     for selection in (WHOLE, (1, 1), (slice(3), 2)):
         with oracle(), pytest.raises(Exception) as theirs:
             zarr.open_array(store)[selection]
@@ -157,7 +158,7 @@ def test_a_truncated_chunk_gives_the_class_that_zarr_gives(how, codecs, oracle) 
 
 @pytest.mark.parametrize("kind", ["obstore, local", "fsspec, local"])
 @pytest.mark.parametrize("selection", [WHOLE, PART], ids=["whole", "part"])
-def test_a_directory_in_the_place_of_a_chunk_is_what_it_is_for_zarr(
+def test_a_directory_in_place_of_a_chunk_is_treated_as_by_zarr(
     tmp_path, kind, layout, selection, oracle
 ) -> None:
     def outcomes(path: Any) -> list[Any]:
@@ -180,7 +181,7 @@ def test_a_directory_in_the_place_of_a_chunk_is_what_it_is_for_zarr(
     assert found[1] is expected[1]
 
 
-def fetch(store: Any, key: str) -> bytes:
+def stored(store: Any, key: str) -> bytes:
     found = sync(store.get(key, default_buffer_prototype()))
     return found.to_bytes()
 

@@ -1,4 +1,4 @@
-"""Servers on this machine's loopback, for the session's fixtures: S3 (moto) and HTTP(S) with byte ranges (nginx)."""
+"""Servers on the loopback interface, for the session's fixtures: S3 (moto) and HTTP(S) with byte ranges (nginx)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class S3:
 
 @dataclass(frozen=True)
 class Web:
-    """A web server: everything under `files` needs HEADERS, except by way of /open/; /broken/ answers 500."""
+    """A web server: requests for `files` need HEADERS, except under /open/; /broken/ responds with 500."""
 
     files: Path
     http: str
@@ -128,7 +128,7 @@ def web(root: Path) -> Iterator[Web | None]:
     certify(root)
     port, secure = free_port(), free_port()
     configuration = root / "nginx.conf"
-    # As root, its workers would become another user, who may not read what tests write.
+    # Started as root, nginx would switch its workers to a user that cannot read what the tests write.
     user = "user root;" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""
     configuration.write_text(user + NGINX.format(root=root, port=port, secure=secure))
     command = [nginx, "-p", str(root), "-e", str(root / "error.log"), "-c", str(configuration)]

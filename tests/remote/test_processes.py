@@ -1,7 +1,7 @@
-"""Forked and spawned processes, and pickles, with stores in Python: the answers stay right, nothing hangs.
+"""Forked and spawned processes, and pickles, with stores in Python: results stay correct, nothing deadlocks.
 
-Native stores are in test_processes.py. Of the stores here, obstore and s3fs refuse to be used in a child of a process that used
-them; they are tested where they were not used before, and through pickles.
+Native stores are in tests/test_processes.py. obstore and s3fs cannot be used in a fork of a process that has used them; they
+are tested in forks of processes that have not, and through pickles.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from agreement import DATA, LAYOUTS, SHAPE, check_reads
-from loopback import BUCKET, S3
-from test_processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, ObjectStore, WrapperStore
 from zarr.testing.store import LatencyStore
+
+from support.agreement import DATA, LAYOUTS, SHAPE, check_reads
+from support.loopback import BUCKET, S3
+from support.processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +33,13 @@ STORES = """
 from zarr.storage import FsspecStore, LocalStore, LoggingStore, MemoryStore, ObjectStore, WrapperStore
 
 
-class Own(MemoryStore):
+class SlowMemory(MemoryStore):
     async def get(self, *arguments, **more):
         await asyncio.sleep(0.001)
         return await super().get(*arguments, **more)
 
 
-class Slow(LocalStore):
+class SlowFiles(LocalStore):
     async def get(self, *arguments, **more):
         await asyncio.sleep(0.001)
         return await super().get(*arguments, **more)
@@ -52,14 +53,14 @@ class Wrapped(WrapperStore):
 
 def store_of(kind):
     import obstore.store
-    if kind == "own":
-        return Own()
+    if kind == "memory":
+        return SlowMemory()
     if kind == "files":
-        return Slow(ROOT)
+        return SlowFiles(ROOT)
     if kind == "wrapper":
         return Wrapped(LocalStore(ROOT))
     if kind == "logging":
-        return LoggingStore(Slow(ROOT), log_level="ERROR")
+        return LoggingStore(SlowFiles(ROOT), log_level="ERROR")
     if kind == "fsspec memory":
         return FsspecStore.from_url("memory://forked")
     if kind == "fsspec local":
@@ -80,14 +81,14 @@ def store_of(kind):
 KIND = sys.argv[2]
 LAYOUTS = {"plain": {"chunks": (128, 128)}, "sharded": {"chunks": (32, 32), "shards": (128, 128)}}
 if "s3" in KIND:
-    # Each request takes its time there.
+    # Each request is slow there.
     del LAYOUTS["plain"]
 """
 
 
 @posix
 @pytest.mark.parametrize(
-    "kind", ["own", "files", "wrapper", "logging", "fsspec memory", "fsspec local"]
+    "kind", ["memory", "files", "wrapper", "logging", "fsspec memory", "fsspec local"]
 )
 def test_a_forked_child_reads_and_writes_after_its_parent_did(tmp_path, kind) -> None:
     code = """
@@ -105,7 +106,7 @@ for array in arrays:
 
 @posix
 @pytest.mark.parametrize("kind", ["files", "fsspec local"])
-def test_a_child_forked_beside_reads_in_flight_reads_and_writes(tmp_path, kind) -> None:
+def test_a_child_forked_during_reads_reads_and_writes(tmp_path, kind) -> None:
     code = """
 store = store_of(KIND)
 array = make(store)
@@ -139,7 +140,7 @@ def first_use():
     reads_and_writes(make(store_of(KIND), KIND.replace(" ", "-"), **LAYOUTS["sharded"]))
 
 
-# The parent used the engine before, with another store.
+# The parent has used the pipeline before, with another store.
 check(make(MemoryStore()))
 assert wait(in_child(first_use)) == 0
 check(zarr.open_array(store_of(KIND), path=KIND.replace(" ", "-")))
@@ -217,7 +218,7 @@ def picklable(path: Path, s3: S3) -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["plain", "sharded"])
 def test_a_pickled_array_reads_and_writes(tmp_path, s3, kind, name) -> None:
     if kind == "logging" and tuple(map(int, zarr.__version__.split(".")[:2])) < (3, 3):
-        pytest.skip("its logger could not be pickled")
+        pytest.skip("a LoggingStore cannot be pickled before zarr 3.3")
     store = picklable(tmp_path, s3)[kind]()
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", **LAYOUTS[name])
     array[:] = DATA

@@ -1,4 +1,4 @@
-"""A store that is awaited, notes what it is asked for, and can be told to wait or to fail. Tests assert on what it noted."""
+"""An awaited store that records every request and can be told to delay, alter or fail it. Tests assert on the record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
 
 class Round:
-    """Requests that wait together: all that came within `seconds` of the first one go on at once."""
+    """Requests that wait for each other: all that arrive within `seconds` of the first are released together."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -38,7 +38,7 @@ class Round:
 
 
 class Recorder(MemoryStore):
-    """A subclass with its own `get`, `set` and `delete`, so that it is awaited. Metadata is not noted."""
+    """A subclass that overrides `get`, `set` and `delete`, and is therefore awaited. Requests for metadata are not recorded."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -47,30 +47,30 @@ class Recorder(MemoryStore):
         self.sets: list[str] = []
         self.deletes: list[str] = []
         self.ended: list[tuple[str, str]] = []
-        self.flying = 0
-        self.most = 0
+        self.in_flight = 0
+        self.max_in_flight = 0
         self.before: Callable[[str, str, Any], Awaitable[None]] | None = None
         self.answer: Callable[[str, Any, Any], Any] | None = None
 
     def forget(self) -> None:
-        """Notes from now on."""
-        for noted in (self.gets, self.sets, self.deletes, self.ended):
-            noted.clear()
-        self.most = 0
+        """Clears the record."""
+        for record in (self.gets, self.sets, self.deletes, self.ended):
+            record.clear()
+        self.max_in_flight = 0
 
-    async def _noted(self, what: str, key: str, byte_range: Any, work: Callable[[], Any]) -> Any:
+    async def _record(self, what: str, key: str, byte_range: Any, work: Callable[[], Any]) -> Any:
         if key.endswith(METADATA):
             return await work()
         with self.lock:
-            self.flying += 1
-            self.most = max(self.most, self.flying)
+            self.in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             if self.before is not None:
                 await self.before(what, key, byte_range)
             found = await work()
         finally:
             with self.lock:
-                self.flying -= 1
+                self.in_flight -= 1
         self.ended.append((what, key))
         return found
 
@@ -78,7 +78,7 @@ class Recorder(MemoryStore):
         if not key.endswith(METADATA):
             self.gets.append((key, byte_range))
         get = super().get
-        found = await self._noted(
+        found = await self._record(
             "get", key, byte_range, lambda: get(key, prototype, byte_range=byte_range)
         )
         if self.answer is not None and not key.endswith(METADATA):
@@ -89,22 +89,22 @@ class Recorder(MemoryStore):
         if not key.endswith(METADATA):
             self.sets.append(key)
         put = super().set
-        await self._noted("set", key, None, lambda: put(key, value))
+        await self._record("set", key, None, lambda: put(key, value))
 
     async def delete(self, key: str) -> None:
         if not key.endswith(METADATA):
             self.deletes.append(key)
         remove = super().delete
-        await self._noted("delete", key, None, lambda: remove(key))
+        await self._record("delete", key, None, lambda: remove(key))
 
     @property
     def ranges(self) -> list[Any]:
-        """What each get asked for: None for a whole object, "suffix", or (start, end)."""
+        """What each get requested: None for a whole object, "suffix", or (start, end)."""
         return [plain(byte_range) for _, byte_range in self.gets]
 
 
 def plain(byte_range: Any) -> Any:
-    """A byte request as something to compare."""
+    """A byte request in a form that compares equal."""
     if isinstance(byte_range, RangeByteRequest):
         return (byte_range.start, byte_range.end)
     return "suffix" if isinstance(byte_range, SuffixByteRequest) else byte_range

@@ -1,6 +1,6 @@
-"""What a store in Python is asked for: how many requests, of which bytes, in how many rounds, how many at once.
+"""The requests that a store in Python receives: how many, for which bytes, in how many rounds, how many at once.
 
-What comes back is compared in test_remote_stores.py, failures are in test_remote_faults.py.
+Values are compared in test_stores.py, failures are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from recording import Recorder, Round
 from zarr.codecs import BytesCodec, ShardingCodec
 
+from support.recording import Recorder, Round
+
 DATA = np.arange(1, 64 * 64 + 1, dtype="int32").reshape(64, 64)
-# Subchunks of 8 x 8 x 4 = 256 bytes, 16 in a shard, in Morton order, index of 16 * 16 + 4 bytes at the end.
+# 16 subchunks of 8 × 8 × 4 = 256 bytes in a shard, in Morton order, then an index of 16 × 16 + 4 bytes.
 SHARDED: dict[str, Any] = {"chunks": (8, 8), "shards": (32, 32), "compressors": None}
 SETTINGS = pytest.mark.skipif(
     tuple(map(int, zarr.__version__.split(".")[:2])) < (3, 3), reason="settings of zarr 3.3"
@@ -25,7 +26,7 @@ WHOLE = (slice(None), slice(None))
 
 
 def make(data: np.ndarray[Any, Any] = DATA, **layout: Any) -> tuple[Recorder, zarr.Array[Any]]:
-    """A recorder that holds `data`, and has noted nothing yet."""
+    """A recorder that holds `data`, with an empty record."""
     store = Recorder()
     array = zarr.create_array(store, shape=data.shape, dtype=data.dtype, **layout)
     array[...] = data
@@ -34,7 +35,7 @@ def make(data: np.ndarray[Any, Any] = DATA, **layout: Any) -> tuple[Recorder, za
 
 
 def rounds_of(store: Recorder, seconds: float = 0.05) -> Round:
-    """Makes requests wait for each other from now on."""
+    """Makes requests wait for each other from here on."""
     together = Round(seconds)
 
     async def wait(*_: Any) -> None:
@@ -101,7 +102,7 @@ def test_parts_of_many_shards_take_two_rounds() -> None:
     assert together.sizes == [4, 4]
 
 
-def test_an_index_at_the_start_is_got_by_its_range() -> None:
+def test_an_index_at_the_start_is_requested_by_its_range() -> None:
     serializer = ShardingCodec(
         chunk_shape=(8, 8),
         codecs=[BytesCodec()],
@@ -128,7 +129,7 @@ def test_each_level_of_nesting_adds_a_round(levels) -> None:
 
 @SETTINGS
 @pytest.mark.parametrize(("gap", "requests"), [(0, 4), (31, 4), (32, 1), (1 << 20, 1)])
-def test_the_largest_gap_is_a_ceiling(gap, requests) -> None:
+def test_no_gap_above_the_maximum_is_bridged(gap, requests) -> None:
     store, array = make(DATA[:1], chunks=(1, 8), shards=(1, 64), compressors=None)
     # Subchunks of 32 bytes; every other one is 32 bytes from the next.
     array = array.with_config({"sharding_coalesce_max_gap_bytes": gap})
@@ -142,7 +143,7 @@ def test_the_largest_gap_is_a_ceiling(gap, requests) -> None:
 @pytest.mark.parametrize(
     ("most", "requests"), [(1, 8), (32, 8), (64, 4), (95, 4), (96, 3), (256, 1)]
 )
-def test_the_largest_request_is_a_ceiling_that_one_subchunk_may_pass(most, requests) -> None:
+def test_no_request_exceeds_the_maximum_unless_one_subchunk_does(most, requests) -> None:
     data = np.arange(128, dtype="int32")
     store, array = make(data, chunks=(8,), shards=(128,), compressors=None)
     with zarr.config.set({"array.sharding_coalesce_max_bytes": most}):
@@ -181,7 +182,7 @@ LAYOUTS: list[dict[str, Any]] = [{"chunks": (32, 32)}, SHARDED]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=["plain", "sharded"])
-def test_a_covered_chunk_is_not_got_and_set_once(layout) -> None:
+def test_a_fully_covered_chunk_is_not_read_and_is_set_once(layout) -> None:
     store, array = make(**layout)
     array[:] = -DATA
     assert store.gets == []
@@ -190,7 +191,7 @@ def test_a_covered_chunk_is_not_got_and_set_once(layout) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=["plain", "sharded"])
-def test_a_chunk_covered_in_part_is_got_once_and_set_once(layout) -> None:
+def test_a_partly_covered_chunk_is_read_once_and_set_once(layout) -> None:
     store, array = make(**layout)
     expected = DATA.copy()
     for selection in [(slice(3, 9), slice(1, 30)), (5, 5), (slice(0, 32), slice(0, 31))]:
@@ -207,20 +208,20 @@ def test_a_chunk_covered_in_part_is_got_once_and_set_once(layout) -> None:
     check(array, WHOLE, expected)
 
 
-def test_a_covered_edge_chunk_is_not_got() -> None:
+def test_a_fully_covered_edge_chunk_is_not_read() -> None:
     store, array = make(DATA[:40, :40], chunks=(32, 32))
     array[32:, 32:] = 5
     assert (store.gets, store.sets) == ([], ["c/1/1"])
 
 
-def test_chunks_of_fill_value_are_deleted_without_a_set() -> None:
+def test_empty_chunks_are_deleted_and_not_set() -> None:
     store, array = make(chunks=(32, 32), fill_value=0)
     array[:32] = 0
     assert (store.gets, store.sets) == ([], [])
     assert sorted(store.deletes) == ["c/0/0", "c/0/1"]
 
 
-def test_an_empty_selection_asks_for_nothing() -> None:
+def test_an_empty_selection_makes_no_request() -> None:
     store, array = make(chunks=(32, 32))
     array[0:0] = 1
     assert array[0:0].shape == (0, 64)
@@ -228,7 +229,7 @@ def test_an_empty_selection_asks_for_nothing() -> None:
     assert not store.sets
 
 
-# -- how many at once -------------------------------------------------------------------------------
+# -- concurrent requests ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("concurrency", [1, 5, 16, 100])
@@ -237,33 +238,33 @@ def test_64_chunks_take_as_many_rounds_as_the_concurrency_allows(concurrency) ->
     together = rounds_of(store, 0.05 if concurrency > 1 else 0.002)
     with zarr.config.set({"async.concurrency": concurrency}):
         check(array, WHOLE)
-        assert store.most == min(concurrency, 64)
+        assert store.max_in_flight == min(concurrency, 64)
         assert len(together.sizes) == -(-64 // min(concurrency, 64))
 
 
 @pytest.mark.parametrize("concurrency", [1, 16, None])
-def test_writes_of_64_chunks_never_pass_the_concurrency(concurrency) -> None:
+def test_writes_of_64_chunks_never_exceed_the_concurrency(concurrency) -> None:
     store, array = make(chunks=(8, 8))
     rounds_of(store, 0.02 if concurrency != 1 else 0.002)
     with zarr.config.set({"async.concurrency": concurrency}):
         array[:] = -DATA
-        assert store.most == (concurrency or 64)
+        assert store.max_in_flight == (concurrency or 64)
         store.forget()
         array[1:63, 1:63] = 3
-        assert store.most <= (concurrency or 64)
+        assert store.max_in_flight <= (concurrency or 64)
     assert len(store.gets) == 64 - 36
 
 
-def test_one_call_never_passes_its_concurrency_with_shards() -> None:
+def test_a_call_on_shards_never_exceeds_its_concurrency() -> None:
     store, array = make(chunks=(4, 4), shards=(16, 16))
     rounds_of(store, 0.01)
     with zarr.config.set({"async.concurrency": 3}):
         check(array, (slice(1, 63), slice(1, 63)))
-    assert store.most == 3
+    assert store.max_in_flight == 3
 
 
 @pytest.mark.parametrize("maximum", [1, 7, 30])
-def test_all_calls_together_never_pass_the_maximum(maximum) -> None:
+def test_all_calls_together_never_exceed_the_maximum(maximum) -> None:
     store, array = make(chunks=(8, 8))
     rounds_of(store, 0.0005)
 
@@ -273,11 +274,11 @@ def test_all_calls_together_never_pass_the_maximum(maximum) -> None:
     with zarr.config.set({"codec_pipeline.requests_maximum": maximum, "async.concurrency": 10}):
         found = asyncio.run(reads())
     assert all((part == DATA).all() for part in found)
-    assert store.most == maximum
+    assert store.max_in_flight == maximum
     assert len(store.gets) == 20 * 64
 
 
-def test_calls_of_many_threads_and_loops_never_pass_the_maximum() -> None:
+def test_calls_from_many_threads_and_loops_never_exceed_the_maximum() -> None:
     store, array = make(chunks=(8, 8))
 
     async def wait(*_: Any) -> None:
@@ -298,4 +299,4 @@ def test_calls_of_many_threads_and_loops_never_pass_the_maximum() -> None:
             thread.join(60)
     assert len(found) == 6
     assert all((part == DATA).all() for part in found)
-    assert store.most == 6
+    assert store.max_in_flight == 6

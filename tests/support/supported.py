@@ -1,7 +1,7 @@
-"""What runs where: the tables of docs/supported.md, which `make supported` writes and test_supported walks row by row.
+"""What runs where: the tables of docs/supported.md, written by `make supported` and checked row by row by test_supported.py.
 
-Plain data, so that the page is made without zarr: codecs stand as in an array's metadata, stores and examples as functions
-and text. The tables of codecs are in ``supported_codecs``.
+Plain data, so that the page is built without zarr: codecs as in array metadata, stores and examples as functions and text.
+The tables of codecs are in ``supported_codecs``.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ NATIVE, PYTHON, FALLBACK = "native", "Python step", "fallback"
 
 @dataclass(frozen=True)
 class Sample:
-    """An array in which the row's claim can be seen.
+    """An array on which a row's claim is checked.
 
     Attributes
     ----------
     options : dict
-        For `zarr.create_array`, beside the shape (12, 10); chunks are (4, 5) and data is int32 where nothing is said.
+        Arguments of `zarr.create_array` beside the shape (12, 10); chunks default to (4, 5), the data type to int32.
     since : str
-        The release of zarr that brought it.
+        The first release of zarr that supports it.
     needs : str
-        A module without which zarr itself cannot do it.
+        A module that zarr itself needs for it.
     unreadable : bool
-        Whether zarr's own pipeline writes it, but refuses to read it back.
+        Whether zarr's own pipeline writes the array but refuses to read it back.
     refusable : bool
-        Whether some releases of zarr take no such data type, which is then nothing to show.
+        Whether some releases of zarr reject the data type; the claim is then skipped.
     """
 
     options: dict[str, Any]
@@ -47,13 +47,13 @@ class Row:
     Attributes
     ----------
     what, kind, remark : str
-        As the page shows them.
+        The cells of the row.
     samples : tuple of Sample
-        Arrays; the claim holds for each.
+        The arrays for which the claim holds.
     where : str
         NATIVE, PYTHON or FALLBACK.
     reason : str
-        A part of the error's text in strict mode; for fallbacks only.
+        A part of the error message in strict mode; for fallbacks only.
     """
 
     what: str
@@ -66,9 +66,9 @@ class Row:
 
 @dataclass(frozen=True)
 class StoreRow:
-    """A line of the table of stores. `make` is given an empty directory, or the server named by `server`.
+    """A line of the table of stores. `make` receives an empty directory, or the server that `server` names.
 
-    `reopen` makes the store that the row is about of one that has been written.
+    `reopen` turns the store that was written into the store that the row describes.
     """
 
     what: str
@@ -82,7 +82,7 @@ class StoreRow:
 
 @dataclass(frozen=True)
 class Selection:
-    """Ways to select, each as code on the array ``z`` and the same on NumPy's array ``a``."""
+    """Selections, as code on the array ``z`` and equivalent code on the NumPy array ``a``."""
 
     what: str
     examples: dict[str, str]
@@ -90,7 +90,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Call:
-    """A call that falls back on an array that is native otherwise: code on ``z``."""
+    """A call that falls back although the array runs in Rust otherwise: code on ``z``."""
 
     what: str
     reason: str
@@ -128,13 +128,13 @@ DATA_TYPES = (
     Row(
         "structured with sub-arrays",
         "",
-        "as far as zarr-python takes them",
+        "as far as zarr-python accepts them",
         _dtypes(_WITH_ARRAY, refusable=True),
     ),
     Row(
         "`ml_dtypes`",
         "`bfloat16` and others",
-        "as far as zarr-python takes them",
+        "as far as zarr-python accepts them",
         _dtypes("bfloat16", "float8_e5m2", "int4", needs="ml_dtypes", refusable=True),
     ),
     Row(
@@ -150,7 +150,7 @@ DATA_TYPES = (
         _dtypes("variable_length_bytes"),
     ),
     Row(
-        "text with a fill value that ends with a null character",
+        "text with a fill value that ends in a null character",
         "",
         "",
         (Sample({"dtype": "string", "fill_value": "x\0"}),),
@@ -158,7 +158,7 @@ DATA_TYPES = (
         "it ends with a null character",
     ),
     Row(
-        "other Python objects, by way of format 2's object codecs",
+        "other Python objects, through format 2's object codecs",
         "",
         "zarr-python itself reads few of them",
         tuple(
@@ -171,7 +171,7 @@ DATA_TYPES = (
 
 # -- stores -----------------------------------------------------------------------------------------
 
-NEAR, AWAITED = "near", "awaited"
+CALLED, AWAITED = "called", "awaited"
 
 
 def _zarr_store(kind: str, *arguments: Any, **more: Any) -> Any:
@@ -200,7 +200,7 @@ def _archive(directory: Any) -> Any:
     return _zarr_store("ZipStore", directory / "array.zip", mode="w")
 
 
-def _archive_again(store: Any, directory: Any) -> Any:
+def _reopened_archive(store: Any, directory: Any) -> Any:
     store.close()
     return _zarr_store("ZipStore", directory / "array.zip", mode="r")
 
@@ -208,10 +208,10 @@ def _archive_again(store: Any, directory: Any) -> Any:
 def _subclass(directory: Any) -> Any:
     from zarr.storage import LocalStore
 
-    class Own(LocalStore):
+    class Subclass(LocalStore):
         pass
 
-    return Own(directory / "own")
+    return Subclass(directory / "subclass")
 
 
 def _cache(_: Any) -> Any:
@@ -237,37 +237,41 @@ STORES = (
         since="3.2",
     ),
     StoreRow(
-        "`WrapperStore` itself around one of them",
+        "`WrapperStore` itself (no subclass) around one of these",
         NATIVE,
         lambda path: _zarr_store("WrapperStore", _zarr_store("LocalStore", path / "a")),
     ),
     StoreRow(
-        "`ZipStore` that was opened for reading",
+        "`ZipStore` opened for reading",
         NATIVE,
         _archive,
         "from a path, on POSIX systems; entries stored or deflated",
-        reopen=_archive_again,
+        reopen=_reopened_archive,
     ),
     StoreRow(
         "`ObjectStore` over obstore's `LocalStore`",
-        NEAR,
+        CALLED,
         lambda path: _obstore("LocalStore", str(path / "a"), mkdir=True),
     ),
-    StoreRow("`ObjectStore` over obstore's `MemoryStore`", NEAR, lambda _: _obstore("MemoryStore")),
+    StoreRow(
+        "`ObjectStore` over obstore's `MemoryStore`", CALLED, lambda _: _obstore("MemoryStore")
+    ),
     StoreRow(
         "`FsspecStore` over local files",
-        NEAR,
+        CALLED,
         lambda path: _fsspec(f"file://{path / 'a'}", auto_mkdir=True),
     ),
-    StoreRow("`FsspecStore` over fsspec's memory", NEAR, lambda path: _fsspec(f"memory://{path}")),
+    StoreRow(
+        "`FsspecStore` over fsspec's memory", CALLED, lambda path: _fsspec(f"memory://{path}")
+    ),
     StoreRow(
         "`LoggingStore` around a `LocalStore` or `MemoryStore`",
-        NEAR,
+        CALLED,
         lambda _: _zarr_store("LoggingStore", _memory(), log_level="ERROR"),
         "awaited before zarr 3.3",
         since="3.3",
     ),
-    StoreRow("`ZipStore` that was opened for writing", AWAITED, _archive),
+    StoreRow("`ZipStore` opened for writing", AWAITED, _archive),
     StoreRow(
         "`ObjectStore` over S3, GCS, Azure, HTTP",
         AWAITED,
@@ -283,10 +287,10 @@ STORES = (
     StoreRow("icechunk", AWAITED, _icechunk),
     StoreRow("`CacheStore`", AWAITED, _cache, since="3.2"),
     StoreRow(
-        "any other class, subclasses of the above among them",
+        "any other class, including subclasses of the above",
         AWAITED,
         _subclass,
-        "one that changes `get` has to be asked",
+        "a subclass may override `get`",
     ),
 )
 
@@ -320,29 +324,29 @@ SELECTIONS = (
 
 CALLS = (
     Call(
-        "an array that is assigned to one element of variable length",
+        "an array assigned to one element of variable length",
         "an array is assigned to one element of variable length",
         'z[2, 2] = np.array(["word"], dtype=object)',
         Sample({"dtype": "string"}),
     ),
     Call(
-        "missing strings that are written to shards",
+        "missing strings written to shards",
         "it has missing strings",
         "z[:] = np.full((12, 10), None, np.dtypes.StringDType(na_object=None))",
         Sample({"dtype": "string", "shards": (8, 10)}, needs="numpy.strings"),
     ),
     Call(
-        "bytes of variable length: elements of other types",
+        "elements of other types in arrays of bytes of variable length",
         "an element is neither bytes nor None",
         "z[:] = np.full((12, 10), 3, dtype=object)",
         Sample({"dtype": "variable_length_bytes"}),
     ),
     Call(
-        "chunks of several shapes (rectilinear grids), where a step is in Python",
+        "chunks of different shapes (rectilinear grids) with a Python step",
         "differ in shape",
         "z[:] = 1",
         Sample(
-            {"chunks": ((4, 8), (5, 5)), "filters": [{"name": "own.Plus", "configuration": {}}]},
+            {"chunks": ((4, 8), (5, 5)), "filters": [{"name": "py.Plus", "configuration": {}}]},
             since="3.2",
         ),
     ),

@@ -1,6 +1,6 @@
-"""Stores in Python used by many tasks, threads and event loops at once: right answers, no hang, a loop that keeps turning.
+"""Stores in Python used by many tasks, threads and event loops at once: correct results, no deadlock, a responsive loop.
 
-Bounds on requests in flight are in test_remote_requests.py.
+Bounds on requests in flight are in test_requests.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import obstore.store
 import pytest
 import zarr
 import zarr.core.codec_pipeline
-from recording import Recorder
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore
 from zarr.testing.store import LatencyStore
+
+from support.recording import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def make(store: Any, layout: dict[str, Any], name: str = "array") -> zarr.Array[
 
 
 async def reads_and_writes(array: zarr.Array[Any], number: int) -> None:
-    # The public name is newer than zarr 3.1.0.
+    # zarr 3.1.0 lacks the public name.
     own = getattr(array, "async_array", array._async_array)
     data = DATA + number
     await own.setitem(WHOLE, data)
@@ -108,7 +109,7 @@ def test_many_reads_of_one_array_at_once(any_store, layout) -> None:
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def test_loops_one_after_the_other_and_the_synchronous_one_between(any_store, layout) -> None:
+def test_loops_in_turn_with_zarrs_own_loop_between_them(any_store, layout) -> None:
     array = make(any_store, layout)
     for number in range(4):
         asyncio.run(asyncio.wait_for(reads_and_writes(array, number), 60))
@@ -117,7 +118,7 @@ def test_loops_one_after_the_other_and_the_synchronous_one_between(any_store, la
     np.testing.assert_array_equal(array[:], DATA)
 
 
-def test_loops_side_by_side_on_threads(any_store, layout) -> None:
+def test_concurrent_loops_on_threads(any_store, layout) -> None:
     arrays = [make(any_store, layout, f"array{number}") for number in range(8)]
 
     def work(number: int) -> int:
@@ -149,7 +150,7 @@ def test_16_threads_read_and_write_their_own_chunks(any_store, layout) -> None:
         list(pool.map(work, range(16)))
 
 
-def test_a_loop_closed_beside_a_long_read_harms_nobody(layout) -> None:
+def test_closing_a_loop_during_long_reads_leaves_the_array_usable(layout) -> None:
     store = Recorder()
     array = make(store, layout)
 
@@ -159,18 +160,18 @@ def test_a_loop_closed_beside_a_long_read_harms_nobody(layout) -> None:
     async def main() -> None:
         reads = [asyncio.ensure_future(array._async_array.getitem(WHOLE)) for _ in range(20)]
         await asyncio.sleep(0.015)
-        # `asyncio.run` cancels them.
+        # `asyncio.run` cancels the reads.
         assert not any(read.done() for read in reads)
 
     store.before = wait
     with zarr.config.set({"codec_pipeline.requests_maximum": 4}):
         asyncio.run(main())
-        assert store.flying == 0
+        assert store.in_flight == 0
         np.testing.assert_array_equal(array[:], DATA)
 
 
 @pytest.mark.parametrize("maximum", [1, 4, 256])
-def test_a_store_that_reads_another_array_to_answer_does_not_wait_for_itself(maximum) -> None:
+def test_a_store_whose_get_reads_another_array_does_not_deadlock(maximum) -> None:
     inner = zarr.create_array(Recorder(), shape=(64,), chunks=(1,), dtype="int32")
     inner[:] = np.arange(64)
 
@@ -197,8 +198,8 @@ def test_a_store_that_reads_another_array_to_answer_does_not_wait_for_itself(max
             np.testing.assert_array_equal(found, np.arange(64))
 
 
-def longest_turns(array: zarr.Array[Any], write: bool) -> int:
-    """How often a task on the loop was held up for 20 ms and more by one call."""
+def stalls(array: zarr.Array[Any], write: bool) -> int:
+    """How often one call held up another task on the loop for more than 20 ms."""
 
     async def main() -> int:
         own = array._async_array
@@ -218,7 +219,7 @@ def longest_turns(array: zarr.Array[Any], write: bool) -> int:
 
 
 async def turns_of(call: Any) -> int:
-    """How often the loop turned meanwhile."""
+    """How many iterations the loop made during the call."""
     task = asyncio.ensure_future(call)
     turns = 0
     while not task.done():
@@ -229,7 +230,7 @@ async def turns_of(call: Any) -> int:
 
 
 @pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
-def test_a_store_that_never_waits_leaves_turns_to_others(write) -> None:
+def test_a_store_that_never_suspends_does_not_starve_other_tasks(write) -> None:
     class Busy(Recorder):
         async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
             time.sleep(0 if key == "zarr.json" else 0.001)
@@ -242,11 +243,11 @@ def test_a_store_that_never_waits_leaves_turns_to_others(write) -> None:
     array = zarr.create_array(Busy(), shape=DATA.shape, chunks=(4, 4), dtype="int32")
     array[:] = DATA
     own = array._async_array
-    # 256 requests of a millisecond: a turn for every second one, and fewer on a busy machine.
+    # 256 requests of a millisecond: one iteration for every two, fewer on a busy machine.
     assert asyncio.run(turns_of(own.setitem(WHOLE, DATA) if write else own.getitem(WHOLE))) > 40
 
 
-def test_one_unit_that_takes_long_is_not_done_on_the_loop(make_store) -> None:
+def test_a_chunk_that_is_slow_to_encode_is_not_encoded_on_the_loop(make_store) -> None:
     data = np.random.default_rng(3).integers(0, 99, 1 << 16, "int32")
     codec = numcodecs.LZMA()
     array = zarr.create_array(
@@ -257,13 +258,13 @@ def test_one_unit_that_takes_long_is_not_done_on_the_loop(make_store) -> None:
         zarr_format=2,
         compressors=codec,
     )
-    # A hundred milliseconds in which the loop turns and turns.
+    # Encoding takes a hundred milliseconds, during which the loop keeps iterating.
     assert asyncio.run(turns_of(array._async_array.setitem(slice(None), data))) > 100
     np.testing.assert_array_equal(array[:], data)
 
 
 large = np.random.default_rng(2).integers(0, 99, (32, 1 << 18), "int32")
-# The pipeline of zarr's own that is to be matched; older releases have the other one only.
+# zarr's fastest pipeline is the one to match; older releases have only the batched one.
 FUSED = hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline")
 FASTEST = f"zarr.core.codec_pipeline.{'Fused' if FUSED else 'Batched'}CodecPipeline"
 
@@ -278,11 +279,11 @@ def test_a_ticking_task_is_not_held_up_more_than_by_zarr(
     array[:] = large
     counts = []
     for _ in range(3):
-        ours = longest_turns(array, write)
+        ours = stalls(array, write)
         with oracle(), zarr.config.set({"codec_pipeline.path": FASTEST}):
-            theirs = longest_turns(zarr.open_array(store), write)
+            theirs = stalls(zarr.open_array(store), write)
         counts.append((ours, theirs))
-        # A busy machine holds up everybody.
+        # On a busy machine any task may be held up.
         if ours <= theirs + 2:
             return
     pytest.fail(f"held up (ours, zarr's): {counts}")

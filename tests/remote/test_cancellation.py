@@ -1,6 +1,6 @@
-"""Cancelled tasks over stores in Python, and whose memory is whose: what a store is handed, what a caller gets back.
+"""Cancelled tasks over stores in Python, and ownership of memory: buffers passed to a store, arrays returned to a caller.
 
-Errors are in test_remote_faults.py.
+Errors are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from recording import METADATA, Recorder
 from zarr.storage import FsspecStore, ObjectStore
+
+from support.recording import METADATA, Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "sharded": {"chunks": (4, 4), "shards": (8, 8)},
 }
 WHOLE = (slice(None), slice(None))
-# Parts of every chunk.
+# A part of every chunk.
 PART = (slice(1, 63), slice(0, 64, 9))
 
 
@@ -47,12 +48,12 @@ def make(store: Any = None, **layout: Any) -> tuple[Any, zarr.Array[Any]]:
     return store, array
 
 
-class Doors:
-    """Holds requests of one kind until the door is opened."""
+class Barrier:
+    """Blocks requests of one kind until `open` is set; `full` is set once `limit` of them wait."""
 
-    def __init__(self, kind: str, most: int) -> None:
+    def __init__(self, kind: str, limit: int) -> None:
         self.kind = kind
-        self.most = most
+        self.limit = limit
         self.waiting = 0
         self.cancelled = 0
         self.full = asyncio.Event()
@@ -62,7 +63,7 @@ class Doors:
         if kind != self.kind:
             return
         self.waiting += 1
-        if self.waiting == self.most:
+        if self.waiting == self.limit:
             self.full.set()
         try:
             await self.open.wait()
@@ -76,29 +77,29 @@ def test_no_set_starts_after_a_write_is_cancelled_and_running_ones_end(layout, k
     store, array = make(**layout)
 
     async def main() -> None:
-        doors = store.before = Doors(kind, 4)
+        barrier = store.before = Barrier(kind, 4)
         write = asyncio.ensure_future(
             array._async_array.setitem(WHOLE if kind == "set" else PART, -1)
         )
-        await doors.full.wait()
+        await barrier.full.wait()
         sets = len(store.sets)
         write.cancel()
         for _ in range(20):
             await asyncio.sleep(0)
-        # It waits for what is under way.
+        # The write waits for the requests in flight.
         assert not write.done()
-        assert doors.cancelled == 0
-        doors.open.set()
+        assert barrier.cancelled == 0
+        barrier.open.set()
         with pytest.raises(asyncio.CancelledError):
             await write
         assert len(store.sets) == sets == (4 if kind == "set" else 0)
         assert len([one for one in store.ended if one[0] == kind]) == 4
-        assert store.flying == 0
+        assert store.in_flight == 0
 
     with zarr.config.set({"async.concurrency": 4}):
         asyncio.run(main())
     store.before = None
-    # Every chunk is the old one or the new one.
+    # Every chunk has its old or its new content.
     found = array[:]
     for i in range(0, 64, 8):
         for j in range(0, 64, 8):
@@ -107,20 +108,20 @@ def test_no_set_starts_after_a_write_is_cancelled_and_running_ones_end(layout, k
 
 
 @pytest.mark.parametrize("selection", [WHOLE, PART], ids=["whole", "part"])
-def test_a_cancelled_read_ends_soon_and_cancels_its_requests(layout, selection) -> None:
+def test_a_cancelled_read_ends_promptly_and_cancels_its_requests(layout, selection) -> None:
     store, array = make(**layout)
 
     async def main() -> None:
-        doors = store.before = Doors("get", 4)
+        barrier = store.before = Barrier("get", 4)
         read = asyncio.ensure_future(array._async_array.getitem(selection))
-        await doors.full.wait()
+        await barrier.full.wait()
         read.cancel()
-        # The doors stay shut.
+        # The requests stay blocked.
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(read, 20)
-        assert doors.cancelled == 4
+        assert barrier.cancelled == 4
         assert len(store.gets) == 4
-        assert store.flying == 0
+        assert store.in_flight == 0
 
     with zarr.config.set({"async.concurrency": 4}):
         asyncio.run(main())
@@ -128,19 +129,19 @@ def test_a_cancelled_read_ends_soon_and_cancels_its_requests(layout, selection) 
     np.testing.assert_array_equal(array[:], DATA)
 
 
-def test_a_read_that_times_out_leaves_room_for_others() -> None:
+def test_a_read_that_times_out_frees_its_request_slots() -> None:
     store, array = make(chunks=(8, 8))
 
     async def main() -> None:
-        doors = store.before = Doors("get", 3)
+        barrier = store.before = Barrier("get", 3)
         others = [asyncio.ensure_future(array._async_array.getitem(WHOLE)) for _ in range(5)]
-        await doors.full.wait()
+        await barrier.full.wait()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(array._async_array.getitem(WHOLE), 0.01)
         for other in others[:4]:
             other.cancel()
         await asyncio.wait(others[:4])
-        doors.open.set()
+        barrier.open.set()
         np.testing.assert_array_equal(await asyncio.wait_for(others[4], 30), DATA)
 
     with zarr.config.set({"codec_pipeline.requests_maximum": 3}):
@@ -149,20 +150,20 @@ def test_a_read_that_times_out_leaves_room_for_others() -> None:
         np.testing.assert_array_equal(array[:], DATA)
 
 
-def test_one_cancelled_while_it_waits_does_not_take_the_turn_of_another() -> None:
+def test_a_call_cancelled_while_it_waits_does_not_take_the_slot_of_another() -> None:
     stores = [make(chunks=(64, 64)) for _ in range(3)]
 
     async def main() -> None:
-        doors = stores[0][0].before = Doors("get", 1)
+        barrier = stores[0][0].before = Barrier("get", 1)
         first, second, third = (
             asyncio.ensure_future(array._async_array.getitem(WHOLE)) for _, array in stores
         )
-        await doors.full.wait()
+        await barrier.full.wait()
         third.cancel()
         await asyncio.wait([third])
-        # Whoever is still waiting has had turns enough to line up again behind the one that left.
+        # Long enough for the remaining call to queue again behind the cancelled one.
         await asyncio.sleep(0.01)
-        doors.open.set()
+        barrier.open.set()
         np.testing.assert_array_equal(await asyncio.wait_for(first, 30), DATA)
         np.testing.assert_array_equal(await asyncio.wait_for(second, 30), DATA)
 
@@ -170,7 +171,7 @@ def test_one_cancelled_while_it_waits_does_not_take_the_turn_of_another() -> Non
         asyncio.run(main())
 
 
-def test_a_store_that_answers_although_it_was_cancelled_leaves_no_cancellation_behind() -> None:
+def test_a_store_that_suppresses_cancellation_leaves_no_pending_cancellation() -> None:
     store, array = make(chunks=(64, 8))
 
     async def answer(_: str, key: str, __: Any) -> None:
@@ -189,7 +190,7 @@ def test_a_store_that_answers_although_it_was_cancelled_leaves_no_cancellation_b
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
-        # A group tells an error of its own from a cancellation by that number.
+        # A task group tells errors from cancellation by this count.
         with pytest.raises(ExceptionGroup):
             async with asyncio.TaskGroup() as group:
                 group.create_task(fail())
@@ -199,7 +200,7 @@ def test_a_store_that_answers_although_it_was_cancelled_leaves_no_cancellation_b
     asyncio.run(main())
 
 
-def near_stores(path: Path) -> dict[str, Any]:
+def called_stores(path: Path) -> dict[str, Any]:
     return {
         "obstore, memory": lambda: ObjectStore(obstore.store.MemoryStore()),
         "obstore, local": lambda: ObjectStore(
@@ -212,10 +213,10 @@ def near_stores(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["obstore, memory", "obstore, local", "fsspec, local"])
-def test_cancelling_a_call_into_a_near_store_leaves_old_or_new_chunks(
+def test_cancelling_a_call_on_a_called_store_leaves_old_or_new_chunks(
     tmp_path, kind, layout
 ) -> None:
-    _, array = make(near_stores(tmp_path)[kind](), **layout)
+    _, array = make(called_stores(tmp_path)[kind](), **layout)
 
     async def main() -> None:
         for turn in range(12):
@@ -242,15 +243,15 @@ def test_cancelling_a_call_into_a_near_store_leaves_old_or_new_chunks(
 
 
 class Keeping(Recorder):
-    """Keeps what it was handed, as it was handed."""
+    """Keeps the buffers passed to `set`, with a digest of each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.handed: list[tuple[Any, str]] = []
+        self.received: list[tuple[Any, str]] = []
 
     async def set(self, key: str, value: Any, byte_range: Any = None) -> None:
         if not key.endswith(METADATA):
-            self.handed.append((value, digest(value)))
+            self.received.append((value, digest(value)))
         await super().set(key, value, byte_range)
 
 
@@ -259,20 +260,20 @@ def digest(buffer: Any) -> str:
 
 
 @pytest.mark.parametrize("value", ["an array", "a scalar", "chunks"])
-def test_what_set_was_handed_is_never_changed_and_aliases_nothing(layout, value) -> None:
+def test_a_buffer_passed_to_set_is_never_changed_and_aliases_nothing(layout, value) -> None:
     store = Keeping()
     _, array = make(store, **layout)
     mine = -DATA
     if value == "chunks":
-        # Each is one contiguous run that needs no codec when raw.
+        # Each is one contiguous run, which an uncompressed chunk could store without a copy.
         for number in range(8):
             mine = np.full((8, 8), number, "int32")
             array[8 * number : 8 * number + 8, :8] = mine
             mine[:] = 99
     else:
         array[:] = mine if value == "an array" else 3
-    assert store.handed
-    for buffer, _ in store.handed:
+    assert store.received
+    for buffer, _ in store.received:
         assert not np.shares_memory(buffer.as_numpy_array(), mine)
         assert not np.shares_memory(buffer.as_numpy_array(), DATA)
     mine[:] = 99
@@ -280,10 +281,12 @@ def test_what_set_was_handed_is_never_changed_and_aliases_nothing(layout, value)
     array[:] = 6
     array[0] = 0
     array[:]
-    assert all(digest(buffer) == before for buffer, before in store.handed)
+    assert all(digest(buffer) == before for buffer, before in store.received)
 
 
-def test_what_a_read_gives_is_the_callers_and_what_get_gave_is_not_changed(layout) -> None:
+def test_a_read_returns_the_callers_own_memory_and_leaves_the_buffers_of_get_unchanged(
+    layout,
+) -> None:
     store, array = make(**layout)
     before = {key: digest(value) for key, value in store._store_dict.items()}
     for selection in (WHOLE, (slice(0, 8), slice(0, 8)), PART):

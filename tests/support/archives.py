@@ -1,6 +1,6 @@
-"""Archives for the tests of zip stores: arrays in every layout, how they are made, damaged, read and compared with zarr's own pipeline.
+"""Archives for the tests of zip stores: made in every layout, damaged, read, and compared with zarr's own pipeline.
 
-The claims are in test_zip and test_zip_damage.
+The claims are in test_zip.py and test_zip_damage.py.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def is_native_or_refused(path: Path) -> bool:
 
 
 def patched_directory(path: Path, name: str, offset: int, data: bytes) -> None:
-    """Overwrites bytes of the record of `name` in the central directory."""
+    """Overwrites bytes of the central directory's record of `name`."""
     content = bytearray(path.read_bytes())
     at = content.index(b"PK\x01\x02")
     while content[at + 46 : at + 46 + len(name)] != name.encode():
@@ -132,7 +132,7 @@ def patched_directory(path: Path, name: str, offset: int, data: bytes) -> None:
 
 
 def patched_header(path: Path, name: str, offset: int, data: bytes) -> None:
-    """Overwrites bytes of the local header of `name`, or of what comes after it."""
+    """Overwrites bytes of the local header of `name`, or of its data behind the header."""
     content = bytearray(path.read_bytes())
     at = zipfile.ZipFile(path).getinfo(name).header_offset
     content[at + offset : at + offset + len(data)] = data

@@ -1,4 +1,4 @@
-"""The claim that every kind of store is put to: reads and writes agree with NumPy and with zarr's own pipeline."""
+"""The claim checked on every kind of store: reads and writes agree with NumPy and with zarr's own pipeline."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(array: zarr.Array[Any], name: str) -> Any:
 
 
 def selected(data: np.ndarray[Any, Any], name: str) -> Any:
-    """What NumPy says."""
+    """The same selection, made by NumPy."""
     selection = SELECTIONS[name][1]
     return data[np.ix_(*selection)] if name == "orthogonal" else data[selection]
 
@@ -59,7 +59,7 @@ def write(array: zarr.Array[Any], data: np.ndarray[Any, Any], name: str, value: 
 
 
 def check_reads(array: zarr.Array[Any], data: np.ndarray[Any, Any] = DATA) -> None:
-    """Every kind of selection gives what NumPy says."""
+    """Every kind of selection returns what NumPy returns."""
     for name in SELECTIONS:
         np.testing.assert_array_equal(read(array, name), selected(data, name), err_msg=name)
 
@@ -71,9 +71,9 @@ def check_store(
     reopen: Callable[[], Any] | None = None,
     name: str = "array",
 ) -> None:
-    """Writes and reads an array in `store`; zarr's own pipeline reads it, and what that writes is read.
+    """Writes and reads an array in `store`; zarr's own pipeline reads it back, and its writes are read too.
 
-    `reopen` gives the store as others see it, where that takes more than the object.
+    `reopen` returns the store as another client sees it, where the store object itself would not do.
     """
     theirs = reopen or (lambda: store)
     array = zarr.create_array(store, name=name, shape=SHAPE, dtype="int32", fill_value=0, **layout)
@@ -81,9 +81,9 @@ def check_store(
     array[:] = DATA
     check_reads(array)
     data = DATA.copy()
-    for number, written in enumerate(WRITTEN):
-        write(array, data, written, -number)
-    # Two of its chunks go.
+    for position, written in enumerate(WRITTEN):
+        write(array, data, written, -position)
+    # Two chunks become empty.
     array[:16, :20] = data[:16, :20] = 0
     check_reads(array, data)
     with oracle():

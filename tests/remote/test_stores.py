@@ -1,6 +1,6 @@
-"""Every kind of store that lives in Python or wraps another: reads and writes agree with NumPy and zarr's own pipeline.
+"""Every kind of store that is accessed through Python or wraps another: reads and writes agree with NumPy and zarr's own pipeline.
 
-Stores behind a server are in test_servers.py, request counts in test_remote_requests.py.
+Stores behind a server are in test_servers.py, request counts in test_requests.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import (
     FsspecStore,
@@ -29,6 +28,7 @@ from zarr.storage import (
 from zarr.testing.store import LatencyStore
 
 import zarrs
+from support.agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -38,13 +38,13 @@ RELEASE = tuple(map(int, zarr.__version__.split(".")[:2]))
 numbers = itertools.count()
 
 
-class Own(Store):
-    """A store that a user wrote: coroutines alone, over a dictionary."""
+class UserStore(Store):
+    """A user-defined store: coroutines only, over a dictionary."""
 
     supports_writes = True
     supports_deletes = True
     supports_listing = True
-    # Asked for by old releases.
+    # Required by old releases.
     supports_partial_writes = False
 
     def __init__(self, *, read_only: bool = False) -> None:
@@ -52,7 +52,7 @@ class Own(Store):
         self.objects: dict[str, bytes] = {}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Own) and self.objects is other.objects
+        return isinstance(other, UserStore) and self.objects is other.objects
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -102,17 +102,17 @@ class Own(Store):
             yield name
 
 
-class Upside(WrapperStore[Store]):
-    """A wrapper that stores chunks with their bytes in reverse."""
+class Reversing(WrapperStore[Store]):
+    """A wrapper that stores the bytes of each chunk in reverse order."""
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         found = await self._store.get(key, prototype)
         if found is None:
             return None
         data = found.to_bytes() if key.endswith(("json", ".zarray")) else found.to_bytes()[::-1]
-        own = Own()
-        own.objects[key] = data
-        return await own.get(key, prototype, byte_range)
+        plain = UserStore()
+        plain.objects[key] = data
+        return await plain.get(key, prototype, byte_range)
 
     async def set(self, key: str, value: Any) -> None:
         if not key.endswith(("json", ".zarray")):
@@ -120,12 +120,12 @@ class Upside(WrapperStore[Store]):
         await self._store.set(key, value)
 
     if hasattr(Store, "get_ranges"):
-        # The wrapper's own one would go past `get`.
+        # The wrapper's own would bypass `get`.
         get_ranges = Store.get_ranges
 
 
-class Quiet(LocalStore):
-    """A local store in which one chunk cannot be seen."""
+class Hiding(LocalStore):
+    """A local store whose `get` hides one chunk."""
 
     async def get(self, key: str, *arguments: Any, **more: Any) -> Any:
         return None if key.endswith("0/0") else await super().get(key, *arguments, **more)
@@ -163,11 +163,11 @@ STORES: dict[str, Callable[[Path], Any]] = {
     "wrapper": lambda _: WrapperStore(MemoryStore()),
     "wrapper of wrapper": lambda path: WrapperStore(WrapperStore(LocalStore(path / "w"))),
     "wrapper of obstore": lambda path: WrapperStore(obstore_local(path)),
-    "wrapper with its own get": lambda _: Upside(MemoryStore()),
+    "wrapper with its own get": lambda _: Reversing(MemoryStore()),
     "cache": cache,
     "latency": lambda _: LatencyStore(MemoryStore(), get_latency=1e-4, set_latency=1e-4),
     "latency over obstore": lambda path: LatencyStore(obstore_local(path), get_latency=1e-4),
-    "a user's own": lambda _: Own(),
+    "user-defined": lambda _: UserStore(),
 }
 SINCE = {"managed memory": (3, 2), "managed memory with a path": (3, 2), "cache": (3, 2)}
 
@@ -188,8 +188,8 @@ def test_reads_and_writes_agree_with_numpy_and_zarr(any_store, layout, oracle) -
     check_store(any_store, layout, oracle)
 
 
-def test_awaited_although_it_could_be_called(tmp_path, layout, oracle) -> None:
-    # With so few requests allowed, the calling threads would pass the bound.
+def test_a_store_that_could_be_called_may_be_awaited(tmp_path, layout, oracle) -> None:
+    # With a limit this low, calls from threads would exceed it.
     with zarr.config.set({"codec_pipeline.requests_maximum": 2}):
         check_store(obstore_local(tmp_path), layout, oracle)
         check_store(fsspec_local(tmp_path), layout, oracle)
@@ -203,7 +203,7 @@ def test_a_dictionary_is_a_store(layout, oracle) -> None:
     assert any("/c/" in key or key.startswith("array/0") for key in objects)
 
 
-def test_a_zip_file_is_written_once_and_read_by_others(tmp_path, layout, oracle) -> None:
+def test_an_archive_is_written_once_and_read_through_other_stores(tmp_path, layout, oracle) -> None:
     store = ZipStore(tmp_path / "array.zip", mode="w")
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", **layout)
     array[:] = DATA
@@ -217,7 +217,7 @@ def test_a_zip_file_is_written_once_and_read_by_others(tmp_path, layout, oracle)
 
 
 def test_an_override_of_get_is_honoured(tmp_path, layout, oracle) -> None:
-    store = Quiet(tmp_path)
+    store = Hiding(tmp_path)
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", fill_value=0, **layout)
     array[:] = DATA
     expected = DATA.copy()
@@ -226,7 +226,7 @@ def test_an_override_of_get_is_honoured(tmp_path, layout, oracle) -> None:
         expected[:16, :10] = 0
     check_reads(array, expected)
     check_reads(zarr.open_array(LocalStore(tmp_path)))
-    # What cannot be seen is not merged with.
+    # A hidden chunk is not merged into.
     array[0, 0] = 7
     if separator == "/":
         expected[:16, :10] = 0
@@ -246,10 +246,10 @@ def test_an_override_of_get_is_honoured(tmp_path, layout, oracle) -> None:
         ("fsspec, local", "called from threads"),
         ("fsspec, memory", "called from threads"),
         ("wrapper of obstore", "called from threads"),
-        ("a user's own", "awaited in Python"),
+        ("user-defined", "awaited in Python"),
     ],
 )
-def test_explain_names_the_way_that_a_store_is_reached(tmp_path, kind, way) -> None:
+def test_explain_says_how_a_store_is_accessed(tmp_path, kind, way) -> None:
     array = zarr.create_array(STORES[kind](tmp_path), shape=(8,), chunks=(4,), dtype="int32")
     assert way in zarrs.explain(array).store
 
@@ -272,7 +272,7 @@ def test_arrays_of_any_name_in_local_objects_are_read_back(tmp_path, name, layou
 
 
 @pytest.mark.parametrize("damage", ["truncated", "a directory", "a loop"])
-def test_what_cannot_be_read_as_a_file_is_left_to_obstore(tmp_path, damage, oracle) -> None:
+def test_an_object_that_is_no_readable_file_is_left_to_obstore(tmp_path, damage, oracle) -> None:
     store = local_objects(tmp_path / "objects")
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", chunks=(16, 10))
     array[:] = DATA
@@ -338,7 +338,7 @@ def test_icechunk_sessions_are_read_written_and_committed(tmp_path, kind, name, 
             array[0] = 1
 
 
-def test_a_read_only_store_refuses_before_it_is_asked(any_store) -> None:
+def test_a_read_only_store_refuses_a_write(any_store) -> None:
     try:
         refusing = any_store.with_read_only(True)
     except NotImplementedError:
@@ -351,7 +351,7 @@ def test_a_read_only_store_refuses_before_it_is_asked(any_store) -> None:
 
 
 def test_large_objects_and_many_small_ones(any_store, oracle) -> None:
-    # Beyond what is decoded at once on the event loop's thread, and what near stores are called for.
+    # Larger than what the event loop's thread decodes itself, and than what a call to a store covers.
     data = np.random.default_rng(2).integers(0, 50, (5, 1 << 20), "int32")
     array = zarr.create_array(
         any_store, name="large", shape=data.shape, chunks=(2, 1 << 20), dtype="int32"

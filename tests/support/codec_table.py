@@ -1,6 +1,6 @@
-"""Every bytes-to-bytes codec that runs in Rust, with the configurations that the tests use and docs may list.
+"""Every bytes-to-bytes codec that runs in Rust, with the configurations under test.
 
-One entry for each codec, configuration and format of Zarr. The tests themselves are elsewhere.
+One entry for each codec, configuration and Zarr format. Read by the tests, the benchmarks and docs/make_supported.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NUMBERS = ("uint8", "int16", "float32", "complex128")
-# The classes of format 3 are in zarr from 3.1.3 on.
-# Without zarr only the names and configurations can be had, which is what docs/make_supported.py needs.
+# zarr has the classes of format 3 since 3.1.3.
+# Without zarr, names and configurations are still available: docs/make_supported.py needs no more.
 HAS_ZARR = find_spec("zarr") is not None
 HAS_WRAPPERS = HAS_ZARR and find_spec("zarr.codecs.numcodecs") is not None
 
@@ -27,19 +27,19 @@ class Entry:
     Attributes
     ----------
     name : str
-        The codec as the format's metadata call it.
+        The codec's name in array metadata.
     zarr_format : int
         2 (a compressor) or 3 (a bytes-to-bytes codec).
     factory : callable
         Makes the codec.
     configuration : dict
-        What the codec was made with, beside its defaults.
+        Arguments of the codec, where they differ from its defaults.
     data_types : tuple of str
-        NumPy's names of data types that it is tested with.
+        NumPy's names of the data types under test.
     equal_bytes : bool
-        Whether zarr's own bytes are the only right ones.
+        Whether the encoded bytes are fully determined, so that they must equal zarr's own.
     checksum : bool
-        Whether it only adds a checksum, so that reading may skip the comparison.
+        Whether the codec only adds a checksum, which a read may leave unverified.
     """
 
     name: str
@@ -56,8 +56,8 @@ class Entry:
 
 
 LZMA2 = {"id": lzma.FILTER_LZMA2, "preset": 1}
-# The class in both formats; whether zarr's own bytes are the only right ones (an encoder of another release may write
-# others); configurations.
+# Name → class name in both formats, `equal_bytes` (other releases of an encoder may compress differently),
+# configurations.
 BYTES_CODECS: dict[str, tuple[str, bool, list[dict[str, Any]]]] = {
     "blosc": (
         "Blosc",

@@ -1,16 +1,16 @@
-"""The codecs of docs/supported.md, formats 3 and 2: which run in Rust, which as a step in Python, what falls back.
+"""The codec tables of docs/supported.md, formats 3 and 2: what runs in Rust, what as a step in Python, what falls back.
 
-The other tables, and what a row is, are in ``supported``; all configurations of numcodecs' bytes codecs in ``codec_table``.
+``supported`` holds the other tables and defines rows; ``codec_table`` all configurations of numcodecs' bytes codecs.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from codec_table import BYTES_CODECS
-from supported import FALLBACK, PYTHON, Row, Sample
+from support.codec_table import BYTES_CODECS
+from support.supported import FALLBACK, PYTHON, Row, Sample
 
-WRAPPERS = "3.1.3"  # the release of zarr that brought the classes of `zarr.codecs.numcodecs`
+WRAPPERS = "3.1.3"  # the first release of zarr with the classes of `zarr.codecs.numcodecs`
 BLOSC_NAMES = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
 
 # -- codecs of format 3 -----------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def _shards(**configuration: Any) -> dict[str, Any]:
     return _codec("sharding_indexed", **(parts | configuration))
 
 
-# What each is made with, by its name in numcodecs, and the elements that it is given.
+# numcodecs' name → data type of the elements, configuration.
 _FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
     "delta": ("int32", {"dtype": "<i4"}),
     "fixedscaleoffset": (
@@ -57,11 +57,11 @@ _FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 IN_INDEXES = "; inside a shard's index too"
-_UNLIKE = (
-    "floats stored as `uint32`; `delta` of truth values, of dates as dates, and between types"
+_PLATFORM_DEPENDENT = (
+    "floats stored as `uint32`; `delta` of booleans, of dates as dates, and between types"
     " without a common integer"
 )
-# Settings of numcodecs' bytes codecs, as the page words them; the names are those of `codec_table`.
+# Settings of numcodecs' bytes codecs as shown on the page; names as in `codec_table`.
 _SETTINGS = {
     ("blosc", "zstd", "gzip", "zlib", "bz2", "lz4"): "all settings; blosc without snappy",
     ("lzma",): "every `format`, `check` and `preset`, and `filters`",
@@ -71,7 +71,7 @@ _SETTINGS = {
 }
 
 
-_PCODEC = 'every configuration but the deprecated `delta_spec="none"`'
+_PCODEC = 'every configuration except the deprecated `delta_spec="none"`'
 
 
 def _listed(names: Any, prefix: str = "") -> str:
@@ -86,13 +86,13 @@ CODECS_3 = (
     Row(
         "`transpose`",
         ARRAYS,
-        "costs no pass of its own",
+        "needs no separate pass",
         (_filtered("int32", _codec("transpose", order=[1, 0])),),
     ),
     Row(
         "`cast_value`",
         ARRAYS,
-        "while cast-value-rs 0.5 is installed",
+        "if cast-value-rs 0.5 is installed",
         (
             _filtered(
                 "float32",
@@ -111,16 +111,16 @@ CODECS_3 = (
     Row(
         _listed(_FILTERS, "numcodecs."),
         ARRAYS,
-        "for integers and floats, as numcodecs and NumPy compute; `packbits` for truth values",
+        "for integers and floats, with the results of numcodecs and NumPy; `packbits` for booleans",
         tuple(
             _filtered(dtype, _codec(f"numcodecs.{name}", **configuration), since=WRAPPERS)
             for name, (dtype, configuration) in _FILTERS.items()
         ),
     ),
     Row(
-        "the same, in combinations for which what NumPy gives is not the same everywhere",
+        "the same, in combinations whose results in NumPy depend on the platform",
         ARRAYS,
-        _UNLIKE,
+        _PLATFORM_DEPENDENT,
         (
             _filtered(
                 "float32",
@@ -131,11 +131,11 @@ CODECS_3 = (
         PYTHON,
     ),
     Row(
-        "array-to-array codecs but `transpose`, in front of `sharding_indexed`",
+        "array-to-array codecs other than `transpose`, before `sharding_indexed`",
         ARRAYS,
-        "they and the shards are a step in Python",
+        "together with the shards they are one Python step",
         (
-            _serialized(_shards(), options={"filters": [_codec("own.Plus")]}),
+            _serialized(_shards(), options={"filters": [_codec("py.Plus")]}),
             _serialized(
                 _shards(),
                 options={
@@ -220,7 +220,7 @@ CODECS_3 = (
             for shuffle in ("noshuffle", "shuffle", "bitshuffle")
         ),
     ),
-    Row("`crc32c`", BYTES, "with the processor's own instruction", (_compressed(_CRC),)),
+    Row("`crc32c`", BYTES, "with the processor's CRC instruction", (_compressed(_CRC),)),
     *(
         Row(
             _listed(names, "numcodecs."),
@@ -237,40 +237,40 @@ CODECS_3 = (
     Row(
         "any other codec, with synchronous methods",
         "any",
-        "called on threads of the pool; a subclass of a built-in counts as another codec",
+        "called on pool threads; a subclass of a built-in codec counts as another codec",
         (
-            _filtered("int32", _codec("own.Plus")),
-            _serialized(_codec("own.Numbers")),
-            _compressed(_codec("own.Invert")),
-            _compressed(_codec("own.OwnGzip", level=1)),
-            _serialized(_shards(codecs=[_LITTLE, _codec("own.Invert")])),
+            _filtered("int32", _codec("py.Plus")),
+            _serialized(_codec("py.Numbers")),
+            _compressed(_codec("py.Invert")),
+            _compressed(_codec("py.InvertedGzip", level=1)),
+            _serialized(_shards(codecs=[_LITTLE, _codec("py.Invert")])),
         ),
         PYTHON,
     ),
     Row(
-        "any other codec, with coroutines alone",
+        "any other codec, with coroutines only",
         "any",
-        "runs on the event loop of the call, up to ten chunks at a time",
+        "runs on the call's event loop, up to ten chunks at a time",
         (
-            _filtered("int32", _codec("own.AsyncPlus")),
-            _serialized(_codec("own.AsyncNumbers")),
-            _compressed(_codec("own.AsyncInvert")),
+            _filtered("int32", _codec("py.AsyncPlus")),
+            _serialized(_codec("py.AsyncNumbers")),
+            _compressed(_codec("py.AsyncInvert")),
         ),
         PYTHON,
     ),
     Row(
-        "a codec that stands alone and reads and writes parts of chunks by itself",
+        "a codec that is alone in its chain and reads and writes parts of chunks itself",
         SERIALIZER,
         "such as a subclass of `ShardingCodec`",
-        (_serialized(_shards() | {"name": "own.PartsOfChunks"}),),
+        (_serialized(_shards() | {"name": "py.PartsOfChunks"}),),
         FALLBACK,
         "it reads and writes parts of chunks by itself",
     ),
     Row(
-        "other codecs for a shard index than `bytes`, `transpose` and checksums",
+        "shard indexes with codecs other than `bytes`, `transpose` and checksums",
         "any",
-        "the shards as a whole are a step in Python",
-        (_serialized(_shards(index_codecs=[_LITTLE, _codec("own.SameLength")])),),
+        "whole shards are one Python step",
+        (_serialized(_shards(index_codecs=[_LITTLE, _codec("py.SameLength")])),),
         PYTHON,
     ),
 )
@@ -305,7 +305,7 @@ CODECS_2 = (
     Row(
         _listed(_FILTERS),
         EITHER,
-        "both byte orders; `bitround` in this machine's, and not in memory order F",
+        "both byte orders; `bitround` only in native byte order and not with memory order F",
         tuple(
             _v2(dtype, filters=[{"id": name, **configuration}])
             for name, (dtype, configuration) in _FILTERS.items()
@@ -325,7 +325,7 @@ CODECS_2 = (
     Row(
         "`vlen-utf8`, `vlen-bytes`",
         "first filter",
-        "with text and bytes of variable length; what stands behind it is given bytes",
+        "with text and bytes of variable length; the next codec receives bytes",
         (
             _v2("string", filters=[{"id": "vlen-utf8"}]),
             _v2("string", filters=[{"id": "vlen-utf8"}, {"id": "zstd", "level": 1}]),
@@ -333,9 +333,9 @@ CODECS_2 = (
         ),
     ),
     Row(
-        "the same, in combinations for which what NumPy gives is not the same everywhere",
+        "the same, in combinations whose results in NumPy depend on the platform",
         EITHER,
-        _UNLIKE,
+        _PLATFORM_DEPENDENT,
         (
             _v2(
                 "float32", filters=[{"id": "astype", "decode_dtype": "<f4", "encode_dtype": "<u4"}]
@@ -347,7 +347,7 @@ CODECS_2 = (
     Row(
         "any other codec",
         EITHER,
-        "numcodecs' own, imagecodecs', yours",
+        "from numcodecs, imagecodecs or your own",
         (
             _v2("int32", compressors={"id": "base64"}),
             _v2("int32", filters=[{"id": "base64"}], compressors={"id": "zstd", "level": 1}),

@@ -1,4 +1,4 @@
-"""Codecs of a user: the three kinds, synchronous and not, well and badly behaved. Importing registers them."""
+"""Python codecs of all three kinds: synchronous and asynchronous, well and badly behaved. Importing registers them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec
 from zarr.dtype import Complex128
 from zarr.registry import register_codec
 
-# Whether this release of zarr knows synchronous methods of codecs.
+# Whether this release of zarr defines synchronous codec methods.
 SYNC = hasattr(zarr_codecs, "SupportsSyncCodec")
-# Where codecs ran, and what contexts they saw; tests clear it.
+# Where codecs ran and which context they saw; cleared by the tests.
 seen: list[Any] = []
 word: contextvars.ContextVar[str] = contextvars.ContextVar("word", default="none")
 
 
 @dataclass(frozen=True)
-class Own:
-    """What zarr asks of every codec beside its work; the name is the class's."""
+class Named:
+    """The methods that zarr requires beside encoding and decoding; a codec is named after its class."""
 
     options: dict[str, Any] = field(default_factory=dict, hash=False)
 
@@ -35,14 +35,14 @@ class Own:
         return cls(data.get("configuration", {}))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": f"own.{type(self).__name__}", "configuration": self.options}
+        return {"name": f"py.{type(self).__name__}", "configuration": self.options}
 
     def compute_encoded_size(self, input_byte_length: int, _spec: Any) -> int:
         raise NotImplementedError
 
 
 class Sync:
-    """Coroutines beside the synchronous methods, as zarr's own codecs have them."""
+    """Coroutines that wrap the synchronous methods, as in zarr's own codecs."""
 
     async def _decode_single(self: Any, data: Any, spec: Any) -> Any:
         return await asyncio.to_thread(self._decode_sync, data, spec)
@@ -55,8 +55,8 @@ def invert(data: Any, spec: Any) -> Any:
     return spec.prototype.buffer.from_array_like(~data.as_numpy_array())
 
 
-class Invert(Sync, Own, BytesBytesCodec):
-    """Bytes to bytes; keeps the last input that it was given."""
+class Invert(Sync, Named, BytesBytesCodec):
+    """Bytes to bytes; records its inputs in `seen`."""
 
     def _decode_sync(self, data: Any, spec: Any) -> Any:
         seen.append(("decode", threading.current_thread().name, word.get(), data.as_numpy_array()))
@@ -67,8 +67,8 @@ class Invert(Sync, Own, BytesBytesCodec):
         return invert(data, spec)
 
 
-class AsyncInvert(Own, BytesBytesCodec):
-    """Has coroutines only, which wait."""
+class AsyncInvert(Named, BytesBytesCodec):
+    """Coroutines only, which suspend."""
 
     async def _decode_single(self, data: Any, spec: Any) -> Any:
         seen.append(("decode", threading.current_thread().name, word.get(), None))
@@ -80,8 +80,8 @@ class AsyncInvert(Own, BytesBytesCodec):
         return invert(data, spec)
 
 
-class StraightInvert(Own, BytesBytesCodec):
-    """Has coroutines only, which never wait."""
+class StraightInvert(Named, BytesBytesCodec):
+    """Coroutines only, which never suspend."""
 
     async def _decode_single(self, data: Any, spec: Any) -> Any:
         return invert(data, spec)
@@ -90,8 +90,8 @@ class StraightInvert(Own, BytesBytesCodec):
         return invert(data, spec)
 
 
-class BatchInvert(Own, BytesBytesCodec):
-    """Works on batches; a chunk that is None stays None."""
+class BatchInvert(Named, BytesBytesCodec):
+    """Overrides the batch methods; a chunk that is None stays None."""
 
     async def decode(self, batch: Any) -> Any:
         return [None if data is None else invert(data, spec) for data, spec in batch]
@@ -99,12 +99,12 @@ class BatchInvert(Own, BytesBytesCodec):
     encode = decode
 
 
-class Plus(Sync, Own, ArrayArrayCodec):
-    """Array to array: adds a number, and the place of each element in the chunk, so that order and shape matter."""
+class Plus(Sync, Named, ArrayArrayCodec):
+    """Array to array: adds a number and each element's position in the chunk, so that order and shape matter."""
 
     def _step(self, spec: Any) -> Any:
-        places = np.arange(np.prod(spec.shape, dtype=int)).reshape(spec.shape)
-        return places + self.options.get("number", 3)
+        positions = np.arange(np.prod(spec.shape, dtype=int)).reshape(spec.shape)
+        return positions + self.options.get("number", 3)
 
     def _decode_sync(self, array: Any, spec: Any) -> Any:
         values = (array.as_numpy_array() - self._step(spec)).astype(spec.dtype.to_native_dtype())
@@ -117,7 +117,7 @@ class Plus(Sync, Own, ArrayArrayCodec):
 
 
 class AsyncPlus(Plus):
-    """The same as a coroutine: the synchronous methods of the class above would be wrong for it."""
+    """Coroutines that do the opposite of the inherited synchronous methods, which must therefore not be called."""
 
     async def _decode_single(self, array: Any, spec: Any) -> Any:
         await asyncio.sleep(0)
@@ -128,8 +128,8 @@ class AsyncPlus(Plus):
         return Plus._decode_sync(self, array, spec)
 
 
-class Widen(Sync, Own, ArrayArrayCodec):
-    """Array to array of another data type, sixteen times as wide."""
+class Widen(Sync, Named, ArrayArrayCodec):
+    """Array to array, of a wider data type: complex128."""
 
     def resolve_metadata(self, spec: Any) -> Any:
         return replace(spec, dtype=Complex128(), fill_value=0j)
@@ -144,7 +144,7 @@ class Widen(Sync, Own, ArrayArrayCodec):
         )
 
 
-class Numbers(Sync, Own, ArrayBytesCodec):
+class Numbers(Sync, Named, ArrayBytesCodec):
     """Array to bytes: decimal text, deflated."""
 
     def _decode_sync(self, data: Any, spec: Any) -> Any:
@@ -157,8 +157,8 @@ class Numbers(Sync, Own, ArrayBytesCodec):
         return spec.prototype.buffer.from_bytes(zlib.compress(text.encode()))
 
 
-class AsyncNumbers(Own, ArrayBytesCodec):
-    """The same, as coroutines only."""
+class AsyncNumbers(Named, ArrayBytesCodec):
+    """`Numbers` with coroutines only."""
 
     async def _decode_single(self, data: Any, spec: Any) -> Any:
         await asyncio.sleep(0)
@@ -168,11 +168,11 @@ class AsyncNumbers(Own, ArrayBytesCodec):
         return Numbers._encode_sync(self, array, spec)  # type: ignore[arg-type]
 
 
-class OwnGzip(GzipCodec):
-    """A subclass of a built-in that changes what is stored, in the coroutines alone."""
+class InvertedGzip(GzipCodec):
+    """A subclass of a built-in codec that changes the stored bytes, by overriding the coroutines only."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "name": "own.OwnGzip"}
+        return {**super().to_dict(), "name": "py.InvertedGzip"}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
@@ -186,18 +186,18 @@ class OwnGzip(GzipCodec):
 
 
 class PartsOfChunks(ShardingCodec):
-    """A subclass of the one built-in that zarr lets read and write parts of a chunk by itself."""
+    """A subclass of the only built-in codec that supports partial decoding and encoding."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "name": "own.PartsOfChunks"}
+        return {**super().to_dict(), "name": "py.PartsOfChunks"}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
         return super().from_dict({**data, "name": "sharding_indexed"})
 
 
-class Longer(Sync, Own, BytesBytesCodec):
-    """Adds zeros, however many."""
+class Longer(Sync, Named, BytesBytesCodec):
+    """Appends a given number of zeros."""
 
     def _decode_sync(self, data: Any, spec: Any) -> Any:
         kept = data.as_numpy_array()[: -self.options["zeros"]]
@@ -208,7 +208,7 @@ class Longer(Sync, Own, BytesBytesCodec):
 
 
 class SameLength(Invert):
-    """Bytes to as many bytes, which a shard's index may pass through."""
+    """Bytes to bytes of the same length, so that it may encode a shard index."""
 
     is_fixed_size = True
 
@@ -217,10 +217,10 @@ class SameLength(Invert):
 
 
 class IndexBytes(BytesCodec):
-    """A class of a user's, as for the name of the built-in."""
+    """A subclass of the built-in bytes codec, under another name."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "name": "own.IndexBytes"}
+        return {**super().to_dict(), "name": "py.IndexBytes"}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
@@ -229,20 +229,20 @@ class IndexBytes(BytesCodec):
 
 class IndexCrc32c(Crc32cCodec):
     def to_dict(self) -> dict[str, Any]:
-        return {"name": "own.IndexCrc32c"}
+        return {"name": "py.IndexCrc32c"}
 
     @classmethod
     def from_dict(cls, _data: dict[str, Any]) -> Any:
         return cls()
 
 
-class Faulty(Sync, Own, BytesBytesCodec):
-    """Does what `options["decode"]` and `options["encode"]` say."""
+class Faulty(Sync, Named, BytesBytesCodec):
+    """Fails in the way that `options["decode"]` and `options["encode"]` name."""
 
     def _do(self, what: str | None, data: Any, spec: Any) -> Any:
         values = data.as_numpy_array()
         if what == "raise":
-            raise OwnError("no")
+            raise CodecError("no")
         if what == "shorter":
             values = values[:-1]
         elif what == "half":
@@ -274,7 +274,7 @@ class AsyncFaulty(Faulty):
         return self._encode_sync(data, spec)
 
 
-class OwnError(Exception):
+class CodecError(Exception):
     """What a codec raises."""
 
 
@@ -288,7 +288,7 @@ ALL = (
     Widen,
     Numbers,
     AsyncNumbers,
-    OwnGzip,
+    InvertedGzip,
     PartsOfChunks,
     Longer,
     SameLength,
@@ -297,5 +297,5 @@ ALL = (
     Faulty,
     AsyncFaulty,
 )
-for own in ALL:
-    register_codec(f"own.{own.__name__}", own)
+for codec in ALL:
+    register_codec(f"py.{codec.__name__}", codec)
