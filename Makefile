@@ -58,11 +58,7 @@ zarr-suite: ## Run zarr-python's own tests under this pipeline; SUITE_ARGS="-k i
 bench: ## Compare with other pipelines and libraries; BENCH_ARGS="--small" for a smoke run (see benchmarks/README.md)
 	@python=$${PYTHON:-$$(.ci/find-python)} && "$$python" benchmarks/run.py $(BENCH_ARGS)
 
-<<<<<<< HEAD
-supported: ## Bring the tables of docs/supported.md up to date with tests/support/supported*.py
-=======
-supported: ## Update the tables of docs/supported.md from tests/supported*.py
->>>>>>> room/docs
+supported: ## Update the tables of docs/supported.md from tests/support/supported*.py
 	@base=$${PYTHON:-$$(.ci/find-python)} && "$$base" docs/make_supported.py
 
 docs: supported ## Update the tables and build the documentation into ./site

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Writes the tables of docs/supported.md from tests/support/supported.py and supported_codecs.py; the text around them is the page's own.
-=======
-"""Writes the tables of docs/supported.md from tests/supported.py and tests/supported_codecs.py. The page keeps its other text.
->>>>>>> room/docs
+"""Writes the tables of docs/supported.md from tests/support/supported.py and supported_codecs.py. The page keeps its other text.
 
 Needs nothing but Python. With `--check`, it writes nothing and fails if the page is out of date.
 """

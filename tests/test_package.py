@@ -17,7 +17,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 import zarrs
-from zarrs import _engine
+from zarrs import _chunk_format
 
 PACKAGE = Path(zarrs.__file__).parent
 
@@ -190,9 +190,9 @@ for _ in range(2):
 def test_an_array_is_compiled_once(monkeypatch, layout) -> None:
     """Objects that zarr creates for each call, equal but not identical, must not cause a compilation."""
     compiled = []
-    compile_engine = _engine._compile
+    compile_format = _chunk_format._compile
     monkeypatch.setattr(
-        _engine, "_compile", lambda *given: compiled.append(given) or compile_engine(*given)
+        _chunk_format, "_compile", lambda *given: compiled.append(given) or compile_format(*given)
     )
     options = {"chunks": (4, 5), "dtype": "datetime64[s]", **layout}
     array = zarr.create_array(MemoryStore(), shape=(12, 10), **options)

@@ -38,7 +38,7 @@ from support.archives import (
     pack,
     patched_directory,
 )
-from zarrs import _zip
+from zarrs._stores import zip as _zip
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="zarr's own way there")
 

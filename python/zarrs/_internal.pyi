@@ -50,14 +50,14 @@ class Array:
         self,
         items: list[Any],
         out: np.ndarray[Any, Any],
-        swap: Swap,
+        swap: _Swap,
         drop_axes: tuple[int, ...],
     ) -> tuple[tuple[dict[str, str], ...] | None, Call | None]: ...
     def write(
         self,
         items: list[Any],
         value: np.ndarray[Any, Any],
-        swap: Swap,
+        swap: _Swap,
         drop_axes: tuple[int, ...],
     ) -> tuple[None, Call | None]: ...
 
@@ -103,7 +103,7 @@ class Request:
 class MemoryStore:
     """The objects of one `zarr.storage.MemoryStore`, or those below a prefix of it."""
 
-    def __new__(cls, objects: dict[str, Any], prefix: str = "") -> MemoryStore: ...
+    def __new__(cls, objects: dict[str, Any], prefix: str) -> MemoryStore: ...
 
 @final
 class Reply:

@@ -70,7 +70,6 @@ pub struct PyMemoryStore {
 #[pymethods]
 impl PyMemoryStore {
     #[new]
-    #[pyo3(signature = (objects, prefix = String::new()))]
     fn new(objects: Py<PyDict>, prefix: String) -> Self {
         Self { objects, prefix }
     }

@@ -16,7 +16,7 @@ from zarr.codecs import BloscCodec, GzipCodec, TransposeCodec, ZstdCodec
 from zarr.storage import ZipStore
 
 import zarrs
-from zarrs import _zip
+from zarrs._stores import zip as _zip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -69,6 +69,41 @@ class Route:
     files_behind: _internal.LocalStore | None = None
 
 
+def way_of(
+    store: Store, prototype: BufferPrototype, configuration: Configuration
+) -> tuple[Way, called.CalledStore | None]:
+    """How the objects of `store`, which has no plain wrapper around it, are reached; the calls, where it is called.
+
+    Opens no archive and needs no native module.
+    """
+    kind = type(store)
+    if kind is LocalStore:
+        return Way.FILES, None
+    if kind is MemoryStore and type(store._store_dict) is dict:  # type: ignore[attr-defined]
+        return Way.MEMORY, None
+    if kind is _ManagedMemoryStore:
+        return Way.MEMORY, None
+    if kind is ZipStore and zip.refusal(store) is None:  # type: ignore[arg-type]
+        return Way.ARCHIVE, None
+    calls = None
+    if configuration.requests_maximum >= _LEAST_REQUESTS_FOR_CALLS:
+        calls = called.adapter(store, prototype)
+    return (Way.AWAITED, None) if calls is None else (Way.CALLED, calls)
+
+
+def root_behind(store: Any, path: str) -> Path | None:
+    """The directory that another library's store keeps its objects in as files, named as their keys; None if there is none.
+
+    `path` is the key of any chunk of the array.
+    """
+    if type(store) is not ObjectStore or not is_obstore(store.store, "LocalStore"):
+        return None
+    if os.name != "posix" or _SAME_NAME.fullmatch(path) is None:
+        return None
+    root: Path | None = store.store.prefix
+    return root
+
+
 class Routes:
     """The routes of one pipeline's stores; handles are made at first use and used again."""
 
@@ -80,39 +115,25 @@ class Routes:
         self._archive: Route | None = None
 
     def find(
-        self, store: Store, path: str, prototype: BufferPrototype, configuration: Configuration
+        self, store: Any, path: str, prototype: BufferPrototype, configuration: Configuration
     ) -> Route:
         """The route to `store`; `path` is the key of any chunk of the array."""
         store = unwrapped(store)
-        kind = type(store)
-        if kind is LocalStore:
+        way, calls = way_of(store, prototype, configuration)
+        if way is Way.FILES:
             # `LocalStore.move` changes the root of a store that is in use.
-            return self._files(store.root, configuration)  # type: ignore[attr-defined]
-        if kind is MemoryStore:
-            objects = store._store_dict  # type: ignore[attr-defined]
-            if type(objects) is dict:
-                return self._objects(objects, "")
-        elif kind is ZipStore:
-            handle = zip.archive(store)  # type: ignore[arg-type]
+            return self._files(store.root, configuration)
+        if way is Way.MEMORY:
+            return self._objects(store._store_dict, getattr(store, "path", ""))
+        if way is Way.ARCHIVE:
+            handle = zip.archive(store)
             if handle is not None:
                 return self._entries(handle)
-        elif kind is _ManagedMemoryStore:
-            return self._objects(store._store_dict, store.path)  # type: ignore[attr-defined]
-        calls = None
-        if configuration.requests_maximum >= _LEAST_REQUESTS_FOR_CALLS:
-            calls = called.adapter(store, prototype)
-        way = Way.AWAITED if calls is None else Way.CALLED
-        return Route(way, called=calls, files_behind=self._files_behind(store, path, configuration))
-
-    def _files_behind(
-        self, store: Any, path: str, configuration: Configuration
-    ) -> _internal.LocalStore | None:
-        if type(store) is not ObjectStore or not is_obstore(store.store, "LocalStore"):
-            return None
-        root = store.store.prefix
-        if os.name != "posix" or root is None or _SAME_NAME.fullmatch(path) is None:
-            return None
-        return self._files(root, configuration).handle  # type: ignore[return-value]
+            # Its directory is one that zipfile alone understands.
+            way = Way.AWAITED
+        root = root_behind(store, path)
+        files: Any = None if root is None else self._files(root, configuration).handle
+        return Route(way, called=calls, files_behind=files)
 
     def _files(self, root: Path, configuration: Configuration) -> Route:
         known = self._local
@@ -153,16 +174,13 @@ def describe(
 ) -> str:
     """The route to `store` in words, without opening it."""
     plain = unwrapped(store)
-    refusal = zip.refusal(plain) if type(plain) is ZipStore else None
-    if type(plain) is ZipStore and refusal is None:
-        return Way.ARCHIVE.value
-    route = Routes().find(store, path, prototype, configuration)
-    if route.handle is not None:
-        return route.way.value
-    words = f"{route.way.value} ({type(store).__module__}.{type(store).__qualname__})"
-    if refusal is not None:
-        return f"{words}: {refusal}"
-    return words if route.files_behind is None else f"{words}, but reads are native files"
+    way, _ = way_of(plain, prototype, configuration)
+    if way not in (Way.CALLED, Way.AWAITED):
+        return str(way.value)
+    words = f"{way.value} ({type(store).__module__}.{type(store).__qualname__})"
+    if type(plain) is ZipStore:
+        return f"{words}: {zip.refusal(plain)}"
+    return words if root_behind(plain, path) is None else f"{words}, but reads are native files"
 
 
 _refusal_told = False
