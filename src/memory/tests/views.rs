@@ -3,8 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::random::{Random, axes};
-use crate::memory::strided::copy;
+use crate::memory::copy::copy;
+use crate::memory::copy::tests::random::{Random, Side, axes};
 use crate::memory::{CopyAxis, Element, OutBytes, SharedView, Swap, View, Walk};
 
 const BYTE: Element = Element { size: 1, swap: Swap::None };
@@ -43,7 +43,7 @@ fn scatter_and_gather_are_the_copy_and_the_least_byte_less_is_refused() {
         assert!(target == expected, "round {round}: gather {element:?} {axes:?}");
 
         // The last byte of each side is reached by a walk, unless a list happens to leave it out.
-        let (reach, least) = (|side: &super::random::Side| side.offsets(&shape).into_iter().max(), element.size);
+        let (reach, least) = (|side: &Side| side.offsets(&shape).into_iter().max(), element.size);
         let (Some(last_from), Some(last_to)) = (reach(&from), reach(&to)) else { continue };
         let short = &source[..last_from + least - 1];
         assert!(refused(|| {

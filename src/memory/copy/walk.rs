@@ -1,15 +1,16 @@
 //! Copies between strided places: picks the loop for the axes that are left and walks it.
-//! Leaves out the normalisation of axes (`axes.rs`), single elements (`kernels.rs`) and transposition (`transpose.rs`).
+//! Leaves out the normalisation of axes (`loop_nest.rs`), single elements (`kernels.rs`) and transposition (`tiles.rs`).
 #![allow(unsafe_code)] // The walk computes raw addresses from offsets that `view.rs` has checked.
 #![allow(clippy::inline_always)] // Only what is inlined into `innermost_avx2` is compiled for AVX2.
 
 use std::marker::PhantomData;
 
-use super::axes::{CopyAxis, Nest, Plane, Walk};
-use super::element::{Element, Swap, swap_in_place};
+use super::axes::{CopyAxis, Walk};
 use super::fill::fill;
 use super::kernels::{Bytes, Ends, Lines, Move, Reversed, ReversedFields, ReversedRun, Whole};
-use super::transpose::{Stepped, crossed};
+use super::loop_nest::{Nest, Plane};
+use super::tiles::{Stepped, crossed};
+use crate::memory::element::{Element, Swap, swap_in_place};
 
 /// Up to this many bytes a broadcast element is swapped once and then filled in.
 const BROADCAST: usize = 1024;
@@ -23,7 +24,7 @@ const BROADCAST: usize = 1024;
 /// Every element walked can be read on the side of `from` and written on the side of `to`, and no element of one side
 /// overlaps an element of the other. Not for safety: where different indices of `Stride` axes are one target, any of
 /// them may win.
-pub(super) unsafe fn copy(from: *const u8, to: *mut u8, axes: &[CopyAxis<'_>], element: &Element) {
+pub(in crate::memory) unsafe fn copy(from: *const u8, to: *mut u8, axes: &[CopyAxis<'_>], element: &Element) {
     let structured = matches!(element.swap, Swap::Fields(_));
     let Some(mut nest) = Nest::new(axes.iter().copied(), element.size, structured) else { return };
     let from = from.wrapping_offset(nest.from);

@@ -1,10 +1,10 @@
 //! Two axes of which the source is densest along one and the target along the other: tiles, so that both sides use
-//! whole cache lines; inside tiles, squares that go through registers (`block_transpose.rs`).
-#![allow(unsafe_code)] // As `strided.rs`, of which this is a part.
+//! whole cache lines; inside tiles, squares that go through registers (`x86_64.rs`).
+#![allow(unsafe_code)] // As `walk.rs`, of which this is a part.
 
-use super::axes::SHORT;
 use super::kernels::Move;
-use super::strided::stepped;
+use super::loop_nest::SHORT;
+use super::walk::stepped;
 
 /// An axis with equal steps on both sides, in bytes.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ const TARGET: usize = 64;
 /// Walks the plane of two axes; the source is densest along `outer`, the target along `inner`, or `inner` is short.
 ///
 /// # Safety
-/// As for [`super::strided::copy`].
+/// As for [`super::walk::copy`].
 pub(super) unsafe fn crossed<M: Move>(mover: M, outer: Stepped, inner: Stepped, from: *const u8, to: *mut u8) {
     let (mut rows, mut columns) = ((SOURCE / mover.size()).max(1), (TARGET / mover.size()).max(1));
     // Where one side is short (colours), the other makes up for it.
@@ -56,7 +56,7 @@ pub(super) unsafe fn crossed<M: Move>(mover: M, outer: Stepped, inner: Stepped, 
 /// Walks one tile.
 ///
 /// # Safety
-/// As for [`super::strided::copy`].
+/// As for [`super::walk::copy`].
 #[inline]
 unsafe fn tile<M: Move>(mover: M, outer: Stepped, inner: Stepped, from: *const u8, to: *mut u8) {
     let element = mover.size() as isize;

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // The functions under test are unsafe; each buffer spans all offsets of its walk.
 
 use super::random::{Random, axes, reversed};
-use crate::memory::strided::copy;
+use crate::memory::copy::copy;
 use crate::memory::{CopyAxis, Element, Swap, Walk, swap_in_place, swapped};
 
 const ROUNDS: u64 = if cfg!(miri) { 60 } else { 600 };

@@ -1,10 +1,11 @@
 //! One element written to many places. Built on the copy of a short packed run of it.
-#![allow(unsafe_code)] // As `strided.rs`.
+#![allow(unsafe_code)] // As `walk.rs`.
 
-use super::axes::{CopyAxis, Nest, Walk};
-use super::element::Swap;
+use super::axes::{CopyAxis, Walk};
 use super::kernels::Move;
-use super::strided::Walking;
+use super::loop_nest::Nest;
+use super::walk::Walking;
+use crate::memory::element::Swap;
 
 /// Bytes of the pattern laid out before they are copied: enough for the rows that are common, little enough for the stack.
 const RUN: usize = 1024;
@@ -13,7 +14,7 @@ const RUN: usize = 1024;
 ///
 /// # Safety
 /// Every element walked can be written.
-pub(super) unsafe fn fill(to: *mut u8, axes: &[CopyAxis<'_>], pattern: &[u8]) {
+pub(in crate::memory) unsafe fn fill(to: *mut u8, axes: &[CopyAxis<'_>], pattern: &[u8]) {
     let size = pattern.len();
     let still = axes.iter().map(|axis| CopyAxis { from: Walk::Stride(0), ..*axis });
     let Some(mut nest) = Nest::new(still, size, true) else { return };
