@@ -7,14 +7,15 @@ use std::mem;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
-use super::scratch::KEPT;
+use super::scratch::MAX_RETAINED;
 use crate::error::{Error, Kind, Result};
 
 thread_local! {
-    static IMAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static DECODED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A decoded chunk, in a buffer that was taken from this thread and goes back to the thread that drops it; whoever takes
+/// A decoded chunk, in a buffer that was taken from this thread and goes back to the thread that drops it; whoever
+/// takes
 /// another one meanwhile gets another buffer. Its bytes are always set, so that a part of it may be decoded without any
 /// trust in the decoder: memory fresh from the system is zero, and what was decoded before stays.
 #[derive(Debug, Default)]
@@ -26,12 +27,12 @@ pub struct DecodedChunk {
 }
 
 impl DecodedChunk {
-    /// This thread's image, of no bytes.
+    /// This thread's chunk, of no bytes.
     pub fn take() -> Self {
-        Self { bytes: IMAGE.try_with(Cell::take).unwrap_or_default(), len: 0 }
+        Self { bytes: DECODED.try_with(Cell::take).unwrap_or_default(), len: 0 }
     }
 
-    /// Makes the image `len` bytes long and gives them to be written: they hold anything, none of which is kept.
+    /// Makes the chunk `len` bytes long and gives them to be written: they hold anything, none of which is kept.
     ///
     /// # Errors
     /// `Memory` if there is no room: the length may come from a damaged file.
@@ -49,13 +50,13 @@ impl DecodedChunk {
 impl Drop for DecodedChunk {
     fn drop(&mut self) {
         let bytes = mem::take(&mut self.bytes);
-        if bytes.len() > KEPT {
+        if bytes.len() > MAX_RETAINED {
             return;
         }
         // The larger one stays.
-        let _ = IMAGE.try_with(|kept| {
-            let other = kept.take();
-            kept.set(if other.len() < bytes.len() { bytes } else { other });
+        let _ = DECODED.try_with(|retained| {
+            let other = retained.take();
+            retained.set(if other.len() < bytes.len() { bytes } else { other });
         });
     }
 }
@@ -68,7 +69,8 @@ impl Deref for DecodedChunk {
     }
 }
 
-/// A vector of `len` zeros, at least one; `None` if there is no room. Large ones are the system's own fresh pages, which
+/// A vector of `len` zeros, at least one; `None` if there is no room. Large ones are the system's own fresh pages,
+/// which
 /// costs no pass over them; std can do that, or tell of a failure, but not both.
 pub(super) fn zeroed(len: usize) -> Option<Vec<u8>> {
     let layout = Layout::array::<u8>(len).ok().filter(|layout| layout.size() > 0)?;

@@ -12,7 +12,8 @@ pub enum Equality {
         /// Bytes per float.
         unit: usize,
     },
-    /// Equal numbers, or both with a component that is not a number: complex of two floats of `unit` bytes. −0.0 equals 0.0.
+    /// Equal numbers, or both with a component that is not a number: complex of two floats of `unit` bytes. −0.0 equals
+    /// 0.0.
     Complex {
         /// Bytes per component.
         unit: usize,

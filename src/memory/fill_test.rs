@@ -1,10 +1,10 @@
-//! Whether a chunk's image holds nothing but the fill value, by zarr's rule, in the stored byte order.
+//! Whether a decoded chunk holds nothing but the fill value, by zarr's rule, in the stored byte order.
 //! Leaves out how a fill value is written in metadata.
 
 use super::equality::{Equality, Field, Leaf};
 use super::references::ValidReferences;
 
-/// A fill value, ready to be compared with images.
+/// A fill value, ready to be compared with decoded chunks.
 #[derive(Clone, Debug)]
 pub struct FillTest(Test);
 
@@ -17,7 +17,7 @@ enum Test {
     /// Each byte is 1 at least.
     True,
     /// Each reference leads to the same bytes as the fill value.
-    Text { fill: Vec<u8>, vouched: ValidReferences },
+    Text { fill: Vec<u8>, valid: ValidReferences },
     /// None.
     Never,
 }
@@ -27,10 +27,10 @@ const REPEATED: usize = 256;
 
 impl FillTest {
     /// The rule for `fill`, the bytes of one element as they are stored.
-    pub fn new(fill: &[u8], same: &Equality, big_endian: bool) -> Self {
+    pub fn new(fill: &[u8], equality: &Equality, big_endian: bool) -> Self {
         let nan = |unit, floats| Self(Test::Nan { unit, floats, big_endian });
         let has_nan = |unit| fill.chunks_exact(unit).any(|float| is_nan(float, big_endian));
-        match same {
+        match equality {
             Equality::Never => Self(Test::Never),
             Equality::Bool if fill.iter().any(|byte| *byte != 0) => Self(Test::True),
             Equality::FloatNan { unit } if has_nan(*unit) => nan(*unit, 1),
@@ -48,9 +48,10 @@ impl FillTest {
         }
     }
 
-    /// The rule for elements of variable length, whose images hold references; `fill` is the text of the fill value.
-    pub fn text(fill: &[u8], vouched: ValidReferences) -> Self {
-        Self(Test::Text { fill: fill.to_vec(), vouched })
+    /// The rule for elements of variable length, whose decoded chunks hold references; `fill` is the text of the fill
+    /// value.
+    pub fn text(fill: &[u8], valid: ValidReferences) -> Self {
+        Self(Test::Text { fill: fill.to_vec(), valid })
     }
 
     fn masked(fill: &[u8], mask: Option<Vec<u8>>) -> Self {
@@ -60,27 +61,27 @@ impl FillTest {
     }
 }
 
-/// Whether every element of the packed `image` equals the fill value; so does an image without elements.
-pub fn is_empty(image: &[u8], rule: &FillTest) -> bool {
-    match &rule.0 {
+/// Whether every element of the packed `chunk` equals the fill value; so does a decoded chunk without elements.
+pub fn is_empty(chunk: &[u8], fill_test: &FillTest) -> bool {
+    match &fill_test.0 {
         Test::Masked { pattern, .. } if pattern.is_empty() => true,
-        Test::Masked { pattern, mask: None } => image.chunks(pattern.len()).all(|part| part == &pattern[..part.len()]),
+        Test::Masked { pattern, mask: None } => chunk.chunks(pattern.len()).all(|part| part == &pattern[..part.len()]),
         Test::Masked { pattern, mask: Some(mask) } => {
-            image.chunks(pattern.len()).all(|part| equal_where(part, pattern, mask))
+            chunk.chunks(pattern.len()).all(|part| equal_where(part, pattern, mask))
         }
         Test::Nan { unit, floats, big_endian } => match (unit, big_endian) {
-            (2, false) => all_nan(image, *floats, |float| is_nan16(u16::from_le_bytes(float))),
-            (2, true) => all_nan(image, *floats, |float| is_nan16(u16::from_be_bytes(float))),
-            (4, false) => all_nan(image, *floats, |float| f32::from_le_bytes(float).is_nan()),
-            (4, true) => all_nan(image, *floats, |float| f32::from_be_bytes(float).is_nan()),
-            (_, false) => all_nan(image, *floats, |float| f64::from_le_bytes(float).is_nan()),
-            (_, true) => all_nan(image, *floats, |float| f64::from_be_bytes(float).is_nan()),
+            (2, false) => all_nan(chunk, *floats, |float| is_nan16(u16::from_le_bytes(float))),
+            (2, true) => all_nan(chunk, *floats, |float| is_nan16(u16::from_be_bytes(float))),
+            (4, false) => all_nan(chunk, *floats, |float| f32::from_le_bytes(float).is_nan()),
+            (4, true) => all_nan(chunk, *floats, |float| f32::from_be_bytes(float).is_nan()),
+            (_, false) => all_nan(chunk, *floats, |float| f64::from_le_bytes(float).is_nan()),
+            (_, true) => all_nan(chunk, *floats, |float| f64::from_be_bytes(float).is_nan()),
         },
         Test::True => {
-            image.chunks(REPEATED).all(|part| part.iter().fold(1, |all, byte| all & u8::from(*byte != 0)) == 1)
+            chunk.chunks(REPEATED).all(|part| part.iter().fold(1, |all, byte| all & u8::from(*byte != 0)) == 1)
         }
-        Test::Text { fill, vouched } => vouched.text(image).all(|text| text == Some(fill)),
-        Test::Never => image.is_empty(),
+        Test::Text { fill, valid } => valid.text(chunk).all(|text| text == Some(fill)),
+        Test::Never => chunk.is_empty(),
     }
 }
 
@@ -91,9 +92,9 @@ fn equal_where(part: &[u8], pattern: &[u8], mask: &[u8]) -> bool {
 }
 
 /// Whether each group of `floats` (1 or 2) floats of N bytes has one that is not a number.
-fn all_nan<const N: usize>(image: &[u8], floats: usize, is_nan: impl Fn([u8; N]) -> bool) -> bool {
+fn all_nan<const N: usize>(chunk: &[u8], floats: usize, is_nan: impl Fn([u8; N]) -> bool) -> bool {
     let nan = |float: &[u8; N]| u8::from(is_nan(*float));
-    image.as_chunks().0.chunks(REPEATED / N).all(|part| {
+    chunk.as_chunks().0.chunks(REPEATED / N).all(|part| {
         let complex = part.as_chunks().0.iter();
         let all = match floats {
             1 => part.iter().fold(1, |all, float| all & nan(float)),
@@ -130,8 +131,8 @@ fn number_mask(float: &[u8], big_endian: bool) -> Vec<u8> {
 fn fields_mask(fill: &[u8], fields: &[Field], big_endian: bool) -> Option<Vec<u8>> {
     let mut mask = vec![0; fill.len()];
     for field in fields {
-        let place = field.offset..field.offset + field.size * field.count;
-        let (value, mask) = (&fill[place.clone()], &mut mask[place]);
+        let bytes = field.offset..field.offset + field.size * field.count;
+        let (value, mask) = (&fill[bytes.clone()], &mut mask[bytes]);
         match field.leaf {
             Leaf::Time if value.chunks_exact(8).any(|time| bits(time, big_endian) == sign(8)) => return None,
             Leaf::Bits | Leaf::Time => mask.fill(u8::MAX),

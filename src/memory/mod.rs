@@ -1,5 +1,6 @@
-//! Elements on their way between a chunk's image and a strided array: selection, transposition and byte order in one
-//! pass, fill values, the test for emptiness, and the per-thread buffers that images live in. Elements are opaque bytes.
+//! Elements on their way between a decoded chunk and a strided array: selection, transposition and byte order in one
+//! pass, fill values, the test for emptiness, and the per-thread buffers that decoded chunks live in. Elements are
+//! opaque bytes.
 //! Addresses stay in here: what is made of one vouches for it once, and every copy is checked against it, so that those
 //! who plan and decode need no `unsafe`. Leaves out what a shape means, and the errors of a selection.
 

@@ -1,4 +1,4 @@
-//! Buffers that a thread keeps between chunks, so that images do not cost page faults each time.
+//! Buffers that a thread keeps between chunks, so that decoded chunks do not cost page faults each time.
 //! Leaves out codec contexts, which their wrappers keep.
 
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ impl Slot {
 }
 
 /// A buffer above this capacity, in bytes, goes back to the allocator: one huge chunk must not stay in memory for good.
-pub(super) const KEPT: usize = 64 << 20;
+pub(super) const MAX_RETAINED: usize = 64 << 20;
 
 thread_local! {
     static BUFFERS: RefCell<[Vec<u8>; Slot::COUNT]> = const { RefCell::new([const { Vec::new() }; Slot::COUNT]) };
@@ -56,14 +56,14 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let mut buffer = mem::take(&mut self.buffer);
-        if buffer.capacity() > KEPT {
+        if buffer.capacity() > MAX_RETAINED {
             return;
         }
         // The larger one stays; the other is freed outside the borrow.
         let _ = BUFFERS.try_with(|all| {
-            let kept = &mut all.borrow_mut()[self.slot as usize];
-            if kept.capacity() < buffer.capacity() {
-                mem::swap(kept, &mut buffer);
+            let retained = &mut all.borrow_mut()[self.slot as usize];
+            if retained.capacity() < buffer.capacity() {
+                mem::swap(retained, &mut buffer);
             }
         });
     }

@@ -17,7 +17,8 @@ pub struct SharedView {
     _owner: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-// SAFETY: by the contract of `new` the memory is there for every thread, and different threads touch different elements.
+// SAFETY: by the contract of `new` the memory is there for every thread, and different threads touch different
+// elements.
 unsafe impl Send for SharedView {}
 // SAFETY: as above.
 unsafe impl Sync for SharedView {}

@@ -1,5 +1,6 @@
 //! Strided arrays as the engine sees them: an address, the bytes that may be touched around it, strides, an element.
-//! Every copy is checked once, before it starts: no walk leaves the array or the image. Leaves out what a selection means.
+//! Every copy is checked once, before it starts: no walk leaves the array or the chunk. Leaves out what a selection
+//! means.
 #![allow(unsafe_code)] // Past the check, elements are moved by address.
 
 use std::marker::PhantomData;
@@ -62,36 +63,39 @@ impl<'a> View<'a> {
         &self.element
     }
 
-    /// Copies elements of `image`, from byte `from` on, to byte `to` of the view on: along `axes`, swapped as the
+    /// Copies elements of `chunk`, from byte `from` on, to byte `to` of the view on: along `axes`, swapped as the
     /// view's element says.
-    pub fn scatter(&self, image: &[u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
+    pub fn scatter(&self, chunk: &[u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
         self.assert_writable();
         if self.is_nothing(axes) {
             return;
         }
         let size = self.element.size;
-        assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (0, image.len() as isize));
+        assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (0, chunk.len() as isize));
         assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (self.first, self.end));
-        let (from, to) = (image.as_ptr().wrapping_offset(from), self.ptr.wrapping_offset(to));
-        // SAFETY: all elements lie in the image, which is borrowed, and in the view, as was just checked; the view can be
+        let (from, to) = (chunk.as_ptr().wrapping_offset(from), self.ptr.wrapping_offset(to));
+        // SAFETY: all elements lie in the chunk, which is borrowed, and in the view, as was just checked; the view can
+        // be
         // written, and nothing that is borrowed overlaps it. Where targets repeat, only the order of writes is open.
         unsafe { copy::copy(from, to, axes, &self.element) };
     }
 
-    /// Copies elements of the view, from byte `from` on, to byte `to` of `image` on, as [`View::scatter`].
-    pub fn gather(&self, image: &mut [u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
+    /// Copies elements of the view, from byte `from` on, to byte `to` of `chunk` on, as [`View::scatter`].
+    pub fn gather(&self, chunk: &mut [u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
         if self.is_nothing(axes) {
             return;
         }
         let size = self.element.size;
         assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (self.first, self.end));
-        assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (0, image.len() as isize));
-        let (from, to) = (self.ptr.wrapping_offset(from), image.as_mut_ptr().wrapping_offset(to));
-        // SAFETY: all elements lie in the view and in the image, as was just checked; the image is borrowed exclusively.
+        assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (0, chunk.len() as isize));
+        let (from, to) = (self.ptr.wrapping_offset(from), chunk.as_mut_ptr().wrapping_offset(to));
+        // SAFETY: all elements lie in the view and in the chunk, as was just checked; the chunk is borrowed
+        // exclusively.
         unsafe { copy::copy(from, to, axes, &self.element) };
     }
 
-    /// Writes `pattern`, one element in the view's byte order, to all that the `to` side of `axes` walks from byte `to`.
+    /// Writes `pattern`, one element in the view's byte order, to all that the `to` side of `axes` walks from byte
+    /// `to`.
     pub fn fill(&self, to: isize, axes: &[CopyAxis<'_>], pattern: &[u8]) {
         self.assert_writable();
         if self.is_nothing(axes) {
@@ -124,7 +128,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Panics unless all elements of `size` bytes that `walks` reach from byte `at` on lie in bytes `first..end`. A selection
+/// Panics unless all elements of `size` bytes that `walks` reach from byte `at` on lie in bytes `first..end`. A
+/// selection
 /// was checked before any byte moves, so this is the engine's own mistake; the pool makes an error of it.
 fn assert_within<'w>(
     at: isize,

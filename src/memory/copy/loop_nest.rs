@@ -38,7 +38,7 @@ impl<'a> Axes<'a> {
 }
 
 /// A copy ready to be walked, outermost axis first.
-pub(super) struct Nest<'a> {
+pub(super) struct LoopNest<'a> {
     axes: Axes<'a>,
     /// Offset of the first element in the source.
     pub from: isize,
@@ -61,13 +61,14 @@ pub(super) enum Plane {
     Tiled,
 }
 
-/// From this many bytes on an element fills cache lines by itself, so the order of axes on the source side is no matter.
+/// From this many bytes on an element fills cache lines by itself, so the order of axes on the source side is no
+/// matter.
 const LINE: usize = 64;
 
 /// An axis below this length is not worth a loop of its own.
 pub(super) const SHORT: usize = 8;
 
-impl<'a> Nest<'a> {
+impl<'a> LoopNest<'a> {
     /// `None` if there is nothing to copy. `whole`: the bytes of one element must stay together, whatever follows it.
     pub fn new(axes: impl Iterator<Item = CopyAxis<'a>>, size: usize, whole: bool) -> Option<Self> {
         if size == 0 {
@@ -95,7 +96,7 @@ impl<'a> Nest<'a> {
             nest.absorb();
         }
         if nest.plane == Plane::Rows && nest.size < LINE {
-            nest.cross();
+            nest.choose_plane();
         }
         Some(nest)
     }
@@ -154,7 +155,7 @@ impl<'a> Nest<'a> {
     }
 
     /// Brings the axis along which the source is densest next to the innermost one.
-    fn cross(&mut self) {
+    fn choose_plane(&mut self) {
         let axes = self.axes.slice();
         let Some((last, outer)) = axes.split_last() else { return };
         let Some((last_from, _)) = last.strides() else { return };

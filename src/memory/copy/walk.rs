@@ -1,5 +1,6 @@
 //! Copies between strided places: picks the loop for the axes that are left and walks it.
-//! Leaves out the normalisation of axes (`loop_nest.rs`), single elements (`kernels.rs`) and transposition (`tiles.rs`).
+//! Leaves out the normalisation of axes (`loop_nest.rs`), single elements (`kernels.rs`) and transposition
+//! (`tiles.rs`).
 #![allow(unsafe_code)] // The walk computes raw addresses from offsets that `view.rs` has checked.
 #![allow(clippy::inline_always)] // Only what is inlined into `innermost_avx2` is compiled for AVX2.
 
@@ -7,15 +8,16 @@ use std::marker::PhantomData;
 
 use super::axes::{CopyAxis, Walk};
 use super::fill::fill;
-use super::kernels::{Bytes, Ends, Lines, Move, Reversed, ReversedFields, ReversedRun, Whole};
-use super::loop_nest::{Nest, Plane};
-use super::tiles::{Stepped, crossed};
+use super::kernels::{Bytes, Ends, Kernel, Lines, Reversed, ReversedFields, ReversedRun, Whole};
+use super::loop_nest::{LoopNest, Plane};
+use super::tiles::{Stepped, tiled};
 use crate::memory::element::{Element, Swap, swap_in_place};
 
 /// Up to this many bytes a broadcast element is swapped once and then filled in.
 const BROADCAST: usize = 1024;
 
-/// Copies the elements that `axes` walk, swapped as `element` says: selection, transposition and byte order in one pass.
+/// Copies the elements that `axes` walk, swapped as `element` says: selection, transposition and byte order in one
+/// pass.
 ///
 /// `from` and `to` are the addresses of index 0 in every axis; elements need no alignment. No axes: one element. Where
 /// a target is a list, writes happen in C order of `axes`, so that the last of several to one place wins.
@@ -26,7 +28,7 @@ const BROADCAST: usize = 1024;
 /// them may win.
 pub(in crate::memory) unsafe fn copy(from: *const u8, to: *mut u8, axes: &[CopyAxis<'_>], element: &Element) {
     let structured = matches!(element.swap, Swap::Fields(_));
-    let Some(mut nest) = Nest::new(axes.iter().copied(), element.size, structured) else { return };
+    let Some(mut nest) = LoopNest::new(axes.iter().copied(), element.size, structured) else { return };
     let from = from.wrapping_offset(nest.from);
     let to = to.wrapping_offset(nest.to);
     let (size, plane) = (nest.size, nest.plane);
@@ -39,61 +41,61 @@ pub(in crate::memory) unsafe fn copy(from: *const u8, to: *mut u8, axes: &[CopyA
             swap_in_place(&mut one, element);
             fill(to, axes, &one);
         } else {
-            Walking { from, to, axes, plane }.elements(size, &element.swap);
+            PlannedCopy { from, to, axes, plane }.run_elements(size, &element.swap);
         }
     }
 }
 
-/// The walk of a copy that waits for its mover.
-pub(super) struct Walking<'a> {
+/// The walk of a copy that waits for its kernel.
+pub(super) struct PlannedCopy<'a> {
     pub from: *const u8,
     pub to: *mut u8,
     pub axes: &'a [CopyAxis<'a>],
     pub plane: Plane,
 }
 
-impl Walking<'_> {
-    /// Walks with the fastest mover for elements of `size` bytes.
+impl PlannedCopy<'_> {
+    /// Walks with the fastest kernel for elements of `size` bytes.
     ///
     /// # Safety
     /// As for [`copy`].
-    pub unsafe fn elements(self, size: usize, swap: &Swap) {
-        // SAFETY: as the caller vouches; every mover moves `size` bytes.
+    pub unsafe fn run_elements(self, size: usize, swap: &Swap) {
+        // SAFETY: as the caller vouches; every kernel moves `size` bytes.
         unsafe {
             match swap {
                 Swap::None | Swap::Uniform(0 | 1) => match size {
-                    1 => self.with(Whole::<u8>(PhantomData)),
-                    2 => self.with(Whole::<u16>(PhantomData)),
-                    4 => self.with(Whole::<u32>(PhantomData)),
-                    8 => self.with(Whole::<u64>(PhantomData)),
-                    16 => self.with(Whole::<u128>(PhantomData)),
-                    3 => self.with(Ends::<u16>(size, PhantomData)),
-                    5..=7 => self.with(Ends::<u32>(size, PhantomData)),
-                    9..=15 => self.with(Ends::<u64>(size, PhantomData)),
-                    17..=32 => self.with(Ends::<u128>(size, PhantomData)),
-                    33..=64 => self.with(Ends::<[u128; 2]>(size, PhantomData)),
-                    65..=256 => self.with(Lines(size)),
-                    _ => self.with(Bytes(size)),
+                    1 => self.run(Whole::<u8>(PhantomData)),
+                    2 => self.run(Whole::<u16>(PhantomData)),
+                    4 => self.run(Whole::<u32>(PhantomData)),
+                    8 => self.run(Whole::<u64>(PhantomData)),
+                    16 => self.run(Whole::<u128>(PhantomData)),
+                    3 => self.run(Ends::<u16>(size, PhantomData)),
+                    5..=7 => self.run(Ends::<u32>(size, PhantomData)),
+                    9..=15 => self.run(Ends::<u64>(size, PhantomData)),
+                    17..=32 => self.run(Ends::<u128>(size, PhantomData)),
+                    33..=64 => self.run(Ends::<[u128; 2]>(size, PhantomData)),
+                    65..=256 => self.run(Lines(size)),
+                    _ => self.run(Bytes(size)),
                 },
-                Swap::Uniform(2) if size == 2 => self.with(Reversed::<u16>(PhantomData)),
-                Swap::Uniform(4) if size == 4 => self.with(Reversed::<u32>(PhantomData)),
-                Swap::Uniform(8) if size == 8 => self.with(Reversed::<u64>(PhantomData)),
-                Swap::Uniform(2) => self.with(ReversedRun::<u16>(size, PhantomData)),
-                Swap::Uniform(4) => self.with(ReversedRun::<u32>(size, PhantomData)),
-                Swap::Uniform(8) => self.with(ReversedRun::<u64>(size, PhantomData)),
-                Swap::Uniform(unit) => self.with(ReversedFields { size, fields: &[(0, *unit, size / unit)] }),
-                Swap::Fields(fields) => self.with(ReversedFields { size, fields }),
+                Swap::Uniform(2) if size == 2 => self.run(Reversed::<u16>(PhantomData)),
+                Swap::Uniform(4) if size == 4 => self.run(Reversed::<u32>(PhantomData)),
+                Swap::Uniform(8) if size == 8 => self.run(Reversed::<u64>(PhantomData)),
+                Swap::Uniform(2) => self.run(ReversedRun::<u16>(size, PhantomData)),
+                Swap::Uniform(4) => self.run(ReversedRun::<u32>(size, PhantomData)),
+                Swap::Uniform(8) => self.run(ReversedRun::<u64>(size, PhantomData)),
+                Swap::Uniform(unit) => self.run(ReversedFields { size, fields: &[(0, *unit, size / unit)] }),
+                Swap::Fields(fields) => self.run(ReversedFields { size, fields }),
             }
         }
     }
 
-    /// Walks with `mover`.
+    /// Walks with `kernel`.
     ///
     /// # Safety
-    /// As for [`copy`], for elements of the size that `mover` moves.
-    pub unsafe fn with<M: Move>(self, mover: M) {
+    /// As for [`copy`], for elements of the size that `kernel` moves.
+    pub unsafe fn run<K: Kernel>(self, kernel: K) {
         // SAFETY: as the caller vouches.
-        unsafe { nest(mover, self.axes, self.plane, self.from, self.to) }
+        unsafe { nest(kernel, self.axes, self.plane, self.from, self.to) }
     }
 }
 
@@ -101,19 +103,19 @@ impl Walking<'_> {
 ///
 /// # Safety
 /// As for [`copy`].
-unsafe fn nest<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
+unsafe fn nest<K: Kernel>(kernel: K, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
     // SAFETY: each offset is that of an element walked; the caller vouches for them all.
     unsafe {
         match axes {
             [outer, rest @ ..] if rest.len() > 1 => {
                 for index in 0..outer.len {
                     let (from, to) = step(outer, index, from, to);
-                    nest(mover, rest, plane, from, to);
+                    nest(kernel, rest, plane, from, to);
                 }
             }
             #[cfg(target_arch = "x86_64")]
-            _ if M::SHUFFLES && is_x86_feature_detected!("avx2") => innermost_avx2(mover, axes, plane, from, to),
-            _ => innermost(mover, axes, plane, from, to),
+            _ if K::SHUFFLES && is_x86_feature_detected!("avx2") => innermost_avx2(kernel, axes, plane, from, to),
+            _ => innermost(kernel, axes, plane, from, to),
         }
     }
 }
@@ -123,24 +125,24 @@ unsafe fn nest<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from: *co
 /// # Safety
 /// As for [`copy`].
 #[inline(always)]
-unsafe fn innermost<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
+unsafe fn innermost<K: Kernel>(kernel: K, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
     // SAFETY: each offset is that of an element walked; the caller vouches for them all.
     unsafe {
         match axes {
             [outer, inner, ..] => match (plane, outer.strides(), inner.strides()) {
                 (Plane::Tiled, Some(wide), Some(narrow)) => {
                     let outer = Stepped { len: outer.len, from: wide.0, to: wide.1 };
-                    crossed(mover, outer, Stepped { len: inner.len, from: narrow.0, to: narrow.1 }, from, to);
+                    tiled(kernel, outer, Stepped { len: inner.len, from: narrow.0, to: narrow.1 }, from, to);
                 }
                 _ => {
                     for index in 0..outer.len {
                         let (from, to) = step(outer, index, from, to);
-                        line(mover, inner, from, to);
+                        line(kernel, inner, from, to);
                     }
                 }
             },
-            [only] => line(mover, only, from, to),
-            [] => mover.one(from, to),
+            [only] => line(kernel, only, from, to),
+            [] => kernel.one(from, to),
         }
     }
 }
@@ -151,9 +153,9 @@ unsafe fn innermost<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from
 /// As for [`copy`]; and the processor has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn innermost_avx2<M: Move>(mover: M, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
+unsafe fn innermost_avx2<K: Kernel>(kernel: K, axes: &[CopyAxis<'_>], plane: Plane, from: *const u8, to: *mut u8) {
     // SAFETY: as the caller vouches.
-    unsafe { innermost(mover, axes, plane, from, to) }
+    unsafe { innermost(kernel, axes, plane, from, to) }
 }
 
 /// Both addresses at `index` of `axis`.
@@ -167,26 +169,26 @@ fn step(axis: &CopyAxis<'_>, index: usize, from: *const u8, to: *mut u8) -> (*co
 /// # Safety
 /// As for [`copy`].
 #[inline(always)]
-unsafe fn line<M: Move>(mover: M, axis: &CopyAxis<'_>, from: *const u8, to: *mut u8) {
+unsafe fn line<K: Kernel>(kernel: K, axis: &CopyAxis<'_>, from: *const u8, to: *mut u8) {
     // SAFETY: each offset is that of an element walked; the caller vouches for them all.
     unsafe {
         match (axis.from, axis.to) {
             (Walk::Stride(wide), Walk::Stride(narrow)) => {
-                stepped(mover, Stepped { len: axis.len, from: wide, to: narrow }, from, to);
+                stepped(kernel, Stepped { len: axis.len, from: wide, to: narrow }, from, to);
             }
-            (Walk::Offsets(places), Walk::Stride(stride)) => {
-                for (index, &place) in places[..axis.len].iter().enumerate() {
-                    mover.one(from.wrapping_offset(place), to.wrapping_offset(stride * index as isize));
+            (Walk::Offsets(offsets), Walk::Stride(stride)) => {
+                for (index, &offset) in offsets[..axis.len].iter().enumerate() {
+                    kernel.one(from.wrapping_offset(offset), to.wrapping_offset(stride * index as isize));
                 }
             }
-            (Walk::Stride(stride), Walk::Offsets(places)) => {
-                for (index, &place) in places[..axis.len].iter().enumerate() {
-                    mover.one(from.wrapping_offset(stride * index as isize), to.wrapping_offset(place));
+            (Walk::Stride(stride), Walk::Offsets(offsets)) => {
+                for (index, &offset) in offsets[..axis.len].iter().enumerate() {
+                    kernel.one(from.wrapping_offset(stride * index as isize), to.wrapping_offset(offset));
                 }
             }
             (Walk::Offsets(sources), Walk::Offsets(targets)) => {
                 for (&source, &target) in sources[..axis.len].iter().zip(&targets[..axis.len]) {
-                    mover.one(from.wrapping_offset(source), to.wrapping_offset(target));
+                    kernel.one(from.wrapping_offset(source), to.wrapping_offset(target));
                 }
             }
         }
@@ -198,10 +200,10 @@ unsafe fn line<M: Move>(mover: M, axis: &CopyAxis<'_>, from: *const u8, to: *mut
 /// # Safety
 /// As for [`copy`].
 #[inline(always)]
-pub(super) unsafe fn stepped<M: Move>(mover: M, axis: Stepped, mut from: *const u8, mut to: *mut u8) {
+pub(super) unsafe fn stepped<K: Kernel>(kernel: K, axis: Stepped, mut from: *const u8, mut to: *mut u8) {
     for _ in 0..axis.len {
         // SAFETY: the caller vouches for each element; the addresses after the last one are never used.
-        unsafe { mover.one(from, to) };
+        unsafe { kernel.one(from, to) };
         from = from.wrapping_offset(axis.from);
         to = to.wrapping_offset(axis.to);
     }

@@ -1,4 +1,4 @@
-//! Squares of elements transposed in SSE2 registers.
+//! Blocks of elements transposed in SSE2 registers.
 #![allow(unsafe_code)] // Vectors are loaded from raw addresses, as all elements are.
 
 use std::arch::x86_64::{
@@ -6,10 +6,10 @@ use std::arch::x86_64::{
     _mm_unpackhi_epi64, _mm_unpacklo_epi8, _mm_unpacklo_epi16, _mm_unpacklo_epi32, _mm_unpacklo_epi64,
 };
 
-macro_rules! square {
+macro_rules! block_transpose {
     ($name:ident, $side:literal, $low:ident, $high:ident) => {
         /// # Safety
-        /// As for [`super::kernels::transpose`].
+        /// As for [`super::kernels::block_transpose`].
         #[inline]
         pub(super) unsafe fn $name(from: *const u8, step: isize, to: *mut u8, out: isize) {
             // SAFETY: SSE2 is part of x86-64; the caller vouches for the addresses; no alignment is assumed.
@@ -33,7 +33,7 @@ macro_rules! square {
         }
     };
 }
-square!(bytes, 16, _mm_unpacklo_epi8, _mm_unpackhi_epi8);
-square!(words, 8, _mm_unpacklo_epi16, _mm_unpackhi_epi16);
-square!(doubles, 4, _mm_unpacklo_epi32, _mm_unpackhi_epi32);
-square!(quads, 2, _mm_unpacklo_epi64, _mm_unpackhi_epi64);
+block_transpose!(bytes, 16, _mm_unpacklo_epi8, _mm_unpackhi_epi8);
+block_transpose!(words, 8, _mm_unpacklo_epi16, _mm_unpackhi_epi16);
+block_transpose!(doubles, 4, _mm_unpacklo_epi32, _mm_unpackhi_epi32);
+block_transpose!(quads, 2, _mm_unpacklo_epi64, _mm_unpackhi_epi64);

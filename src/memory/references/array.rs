@@ -22,7 +22,8 @@ pub struct References {
     _blocks: Vec<Vec<u8>>,
 }
 
-// SAFETY: the cells are reached through `SharedView`, whose users keep to their own elements, and by `get`, whose caller
+// SAFETY: the cells are reached through `SharedView`, whose users keep to their own elements, and by `get`, whose
+// caller
 // vouches that nobody writes; the blocks are never written once others can see them.
 unsafe impl Send for References {}
 // SAFETY: as above.

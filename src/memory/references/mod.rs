@@ -1,4 +1,5 @@
-//! Elements of variable length as elements of a fixed one: a *reference* says where the bytes are and how many. Images,
+//! Elements of variable length as elements of a fixed one: a *reference* says where the bytes are and how many. Decoded
+//! chunks,
 //! views, fills and copies then work as for any other element. Owns the only code that follows a reference.
 //! Leaves out how text is stored (`codec/array_to_bytes/vlen.rs`) and Python's objects.
 #![allow(unsafe_code)] // A reference is an address; who makes an engine of them vouches for it once.
@@ -10,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub use array::{References, Referrer};
 
-/// Bytes of one reference in an image.
+/// Bytes of one reference in a decoded chunk.
 pub const REFERENCE: usize = 16;
 
 /// Where the bytes of one element are.
@@ -33,18 +34,18 @@ impl Reference {
         Self { address: bytes.as_ptr().expose_provenance() as u64, len: bytes.len() as u64 }
     }
 
-    /// The reference at byte `at` of an image.
-    pub fn read(image: &[u8], at: usize) -> Self {
-        let half = |at: usize| u64::from_ne_bytes(image[at..at + 8].try_into().expect("eight bytes"));
+    /// The reference at byte `at` of a decoded chunk.
+    pub fn read(chunk: &[u8], at: usize) -> Self {
+        let half = |at: usize| u64::from_ne_bytes(chunk[at..at + 8].try_into().expect("eight bytes"));
         Self { address: half(at), len: half(at + 8) }
     }
 
-    /// Writes it to byte `at` of an image.
-    pub fn write(self, image: &mut [u8], at: usize) {
-        image[at..at + REFERENCE].copy_from_slice(&self.bytes());
+    /// Writes it to byte `at` of a decoded chunk.
+    pub fn write(self, chunk: &mut [u8], at: usize) {
+        chunk[at..at + REFERENCE].copy_from_slice(&self.bytes());
     }
 
-    /// Its form in an image.
+    /// Its form in a decoded chunk.
     pub fn bytes(self) -> [u8; REFERENCE] {
         let mut bytes = [0; REFERENCE];
         bytes[..8].copy_from_slice(&self.address.to_ne_bytes());
@@ -59,7 +60,7 @@ impl Reference {
     }
 }
 
-/// The word of whoever makes an engine of references: its images hold references to bytes that are there.
+/// The word of whoever makes an engine of references: its decoded chunks hold references to bytes that are there.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidReferences(());
 
@@ -67,16 +68,17 @@ impl ValidReferences {
     /// The word itself.
     ///
     /// # Safety
-    /// Every image that is handed to [`ValidReferences::text`] consists of what [`Reference::bytes`] gave, each of them untouched,
-    /// absent, or made by [`Reference::to`] of bytes that stay as they are for as long as the image is used: a stored
+    /// Every chunk that is handed to [`ValidReferences::text`] consists of what [`Reference::bytes`] gave, each of them
+    /// untouched,
+    /// absent, or made by [`Reference::to`] of bytes that stay as they are for as long as the chunk is used: a stored
     /// chunk's in [`TextArena`], a value's in [`References`], the fill value's in the engine.
     pub unsafe fn new() -> Self {
         Self(())
     }
 
-    /// The bytes of every element of `image`, `None` for an absent one.
-    pub fn text(self, image: &[u8]) -> impl Iterator<Item = Option<&[u8]>> + Clone {
-        image.chunks_exact(REFERENCE).map(|one| {
+    /// The bytes of every element of `chunk`, `None` for an absent one.
+    pub fn text(self, chunk: &[u8]) -> impl Iterator<Item = Option<&[u8]>> + Clone {
+        chunk.chunks_exact(REFERENCE).map(|one| {
             let reference = Reference::read(one, 0);
             if reference == Reference::ABSENT {
                 return None;

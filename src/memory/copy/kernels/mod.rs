@@ -1,5 +1,5 @@
 //! One element from one place to another: a type for each width and kind of swap, so that each loop is compiled for it.
-//! Leaves out where the places are, and which mover suits (`walk.rs`).
+//! Leaves out where the places are, and which kernel suits (`walk.rs`).
 #![allow(unsafe_code)] // Elements are read and written through raw addresses, which Python's arrays are.
 
 use std::marker::PhantomData;
@@ -13,9 +13,9 @@ mod swapping;
 pub(super) use swapping::{Reversed, ReversedFields, ReversedRun};
 
 /// Moves one element.
-pub(in crate::memory::copy) trait Move: Copy {
-    /// Side, in elements, of the squares that [`Move::square`] takes.
-    const SIDE: usize = 1;
+pub(in crate::memory::copy) trait Kernel: Copy {
+    /// Side, in elements, of the blocks that [`Kernel::transpose_block`] takes.
+    const BLOCK_SIDE: usize = 1;
 
     /// Whether it gains from byte shuffles, which plain x86-64 lacks.
     const SHUFFLES: bool = false;
@@ -29,29 +29,29 @@ pub(in crate::memory::copy) trait Move: Copy {
     /// The element can be read at `from` and written at `to`, and the two do not overlap.
     unsafe fn one(self, from: *const u8, to: *mut u8);
 
-    /// Transposes a square: its packed rows at `from`, `step` bytes isolated, become columns at `to`, `out` bytes isolated.
+    /// Transposes a block: its packed rows at `from`, `step` bytes apart, become columns at `to`, `out` bytes apart.
     ///
     /// # Safety
-    /// As for [`Move::one`], for each of its elements.
+    /// As for [`Kernel::one`], for each of its elements.
     #[inline]
-    unsafe fn square(self, from: *const u8, _step: isize, to: *mut u8, _out: isize) {
-        // SAFETY: a square of one is one element.
+    unsafe fn transpose_block(self, from: *const u8, _step: isize, to: *mut u8, _out: isize) {
+        // SAFETY: a block of one is one element.
         unsafe { self.one(from, to) }
     }
 }
 
-/// Side, in elements of `size` bytes, of the squares that [`transpose`] takes: rows of 16 bytes; one element on
+/// Side, in elements of `size` bytes, of the blocks that [`block_transpose`] takes: rows of 16 bytes; one element on
 /// other processors than x86-64.
-const fn square_side(size: usize) -> usize {
+const fn block_side(size: usize) -> usize {
     if cfg!(target_arch = "x86_64") && matches!(size, 1 | 2 | 4 | 8) { 16 / size } else { 1 }
 }
 
-/// Makes the columns of the square at `to`, which are `out` bytes isolated, of its rows at `from`, `step` bytes isolated.
+/// Makes the columns of the block at `to`, which are `out` bytes apart, of its rows at `from`, `step` bytes apart.
 ///
 /// # Safety
-/// Each of the `square_side(size)` rows can be read at `from`, and written at `to`, and the two do not overlap.
+/// Each of the `block_side(size)` rows can be read at `from`, and written at `to`, and the two do not overlap.
 #[inline]
-pub(super) unsafe fn transpose(size: usize, from: *const u8, step: isize, to: *mut u8, out: isize) {
+pub(super) unsafe fn block_transpose(size: usize, from: *const u8, step: isize, to: *mut u8, out: isize) {
     // SAFETY: as the caller vouches.
     unsafe {
         match size {
@@ -72,8 +72,8 @@ pub(super) unsafe fn transpose(size: usize, from: *const u8, step: isize, to: *m
 #[derive(Clone, Copy)]
 pub(in crate::memory::copy) struct Whole<T>(pub PhantomData<T>);
 
-impl<T: Copy> Move for Whole<T> {
-    const SIDE: usize = square_side(size_of::<T>());
+impl<T: Copy> Kernel for Whole<T> {
+    const BLOCK_SIDE: usize = block_side(size_of::<T>());
 
     #[inline]
     fn size(self) -> usize {
@@ -87,9 +87,9 @@ impl<T: Copy> Move for Whole<T> {
     }
 
     #[inline]
-    unsafe fn square(self, from: *const u8, step: isize, to: *mut u8, out: isize) {
-        // SAFETY: the caller vouches for the square.
-        unsafe { transpose(size_of::<T>(), from, step, to, out) }
+    unsafe fn transpose_block(self, from: *const u8, step: isize, to: *mut u8, out: isize) {
+        // SAFETY: the caller vouches for the block.
+        unsafe { block_transpose(size_of::<T>(), from, step, to, out) }
     }
 }
 
@@ -97,7 +97,7 @@ impl<T: Copy> Move for Whole<T> {
 #[derive(Clone, Copy)]
 pub(in crate::memory::copy) struct Ends<T>(pub usize, pub PhantomData<T>);
 
-impl<T: Copy> Move for Ends<T> {
+impl<T: Copy> Kernel for Ends<T> {
     #[inline]
     fn size(self) -> usize {
         self.0
@@ -119,7 +119,7 @@ impl<T: Copy> Move for Ends<T> {
 #[derive(Clone, Copy)]
 pub(in crate::memory::copy) struct Lines(pub usize);
 
-impl Move for Lines {
+impl Kernel for Lines {
     #[inline]
     fn size(self) -> usize {
         self.0
@@ -144,7 +144,7 @@ impl Move for Lines {
 #[derive(Clone, Copy)]
 pub(in crate::memory::copy) struct Bytes(pub usize);
 
-impl Move for Bytes {
+impl Kernel for Bytes {
     #[inline]
     fn size(self) -> usize {
         self.0

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 use std::ptr;
 
-use super::Move;
+use super::Kernel;
 
 /// A machine type whose bytes change order.
 pub(in crate::memory::copy) trait Word: Copy {
@@ -26,7 +26,7 @@ word!(u16 u32 u64);
 #[derive(Clone, Copy)]
 pub(in crate::memory::copy) struct Reversed<T>(pub PhantomData<T>);
 
-impl<T: Word> Move for Reversed<T> {
+impl<T: Word> Kernel for Reversed<T> {
     #[inline]
     fn size(self) -> usize {
         size_of::<T>()
@@ -43,7 +43,7 @@ impl<T: Word> Move for Reversed<T> {
 #[derive(Clone, Copy)]
 pub(in crate::memory::copy) struct ReversedRun<T>(pub usize, pub PhantomData<T>);
 
-impl<T: Word> Move for ReversedRun<T> {
+impl<T: Word> Kernel for ReversedRun<T> {
     const SHUFFLES: bool = true;
 
     #[inline]
@@ -70,7 +70,7 @@ pub(in crate::memory::copy) struct ReversedFields<'a> {
     pub fields: &'a [(usize, usize, usize)],
 }
 
-impl Move for ReversedFields<'_> {
+impl Kernel for ReversedFields<'_> {
     #[inline]
     fn size(self) -> usize {
         self.size

@@ -15,8 +15,8 @@ fn fills_write_the_pattern_to_each_target_and_nothing_else() {
         let to = random.one_side(&shape, size, false);
         let mut target = random.bytes(to.len);
         let mut expected = target.clone();
-        for place in to.offsets(&shape) {
-            expected[place..place + size].copy_from_slice(&pattern);
+        for offset in to.offsets(&shape) {
+            expected[offset..offset + size].copy_from_slice(&pattern);
         }
         let axes = axes(&shape, &to, &to);
         // SAFETY: the buffer is as long as its walk.
