@@ -17,7 +17,8 @@ impl BorrowedBytes {
     /// The `len` bytes at `ptr`.
     ///
     /// # Safety
-    /// As long as [`BorrowedBytes::bytes`] is called and what it gives is used, the bytes stay where they are and nobody writes
+    /// As long as [`BorrowedBytes::bytes`] is called and what it gives is used, the bytes stay where they are and
+    /// nobody writes
     /// them.
     pub unsafe fn new(ptr: *const u8, len: usize) -> Self {
         Self { ptr, len }

@@ -18,7 +18,8 @@ pub enum Swap {
     None,
     /// Every group of this many bytes, which divide the size: complex128 is `Uniform(8)`, `>U3` is `Uniform(4)`.
     Uniform(usize),
-    /// `(offset, unit, count)`: from byte `offset` on, `count` groups of `unit` bytes each; bytes outside stay as they are.
+    /// `(offset, unit, count)`: from byte `offset` on, `count` groups of `unit` bytes each; bytes outside stay as they
+    /// are.
     Fields(Vec<(usize, usize, usize)>),
 }
 

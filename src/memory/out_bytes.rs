@@ -46,15 +46,16 @@ impl OutBytes<'_> {
 
     /// The first `len` bytes, and the rest.
     pub fn split_at(self, len: usize) -> (Self, Self) {
-        assert!(len <= self.len, "a place of {} bytes has no {len} bytes", self.len);
-        // SAFETY: `len` is at most the length, so the address stays inside the place or at its end; the two parts do not
+        assert!(len <= self.len, "out bytes of length {} has no {len} bytes", self.len);
+        // SAFETY: `len` is at most the length, so the address stays inside the place or at its end; the two parts do
+        // not
         // overlap, and `self` is gone.
         unsafe { (Self::new(self.ptr, len), Self::new(self.ptr.add(len), self.len - len)) }
     }
 
     /// Fills the place with `bytes`, which are as many.
     pub fn copy_from(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() == self.len, "{} bytes do not fill a place of {}", bytes.len(), self.len);
+        assert!(bytes.len() == self.len, "{} bytes do not fill {}", bytes.len(), self.len);
         // SAFETY: the lengths are equal; all of the place can be written, and nothing that is borrowed overlaps it.
         unsafe { self.ptr.copy_from_nonoverlapping(bytes.as_ptr(), self.len) };
     }

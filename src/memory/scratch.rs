@@ -1,14 +1,9 @@
-//! Buffers that a thread keeps between chunks, so that images do not cost page faults each time.
+//! Buffers that a thread keeps between chunks, so that decoded chunks do not cost page faults each time.
 //! Leaves out codec contexts, which their wrappers keep.
-#![allow(unsafe_code)] // An allocation of zeros that may fail.
 
-use std::alloc::{Layout, alloc_zeroed};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::ptr::{self, NonNull};
-
-use crate::error::{Error, Kind, Result};
 
 /// What a buffer of [`Scratch`] is used for. Uses that may be nested have slots of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +28,7 @@ impl Slot {
 }
 
 /// A buffer above this capacity, in bytes, goes back to the allocator: one huge chunk must not stay in memory for good.
-const KEPT: usize = 64 << 20;
+pub(super) const MAX_RETAINED: usize = 64 << 20;
 
 thread_local! {
     static BUFFERS: RefCell<[Vec<u8>; Slot::COUNT]> = const { RefCell::new([const { Vec::new() }; Slot::COUNT]) };
@@ -61,14 +56,14 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let mut buffer = mem::take(&mut self.buffer);
-        if buffer.capacity() > KEPT {
+        if buffer.capacity() > MAX_RETAINED {
             return;
         }
         // The larger one stays; the other is freed outside the borrow.
         let _ = BUFFERS.try_with(|all| {
-            let kept = &mut all.borrow_mut()[self.slot as usize];
-            if kept.capacity() < buffer.capacity() {
-                mem::swap(kept, &mut buffer);
+            let retained = &mut all.borrow_mut()[self.slot as usize];
+            if retained.capacity() < buffer.capacity() {
+                mem::swap(retained, &mut buffer);
             }
         });
     }
@@ -86,73 +81,4 @@ impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
-}
-
-thread_local! {
-    static IMAGE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// A decoded chunk, in a buffer that was taken from this thread and goes back to the thread that drops it; whoever takes
-/// another one meanwhile gets another buffer. Its bytes are always set, so that a part of it may be decoded without any
-/// trust in the decoder: memory fresh from the system is zero, and what was decoded before stays.
-#[derive(Debug, Default)]
-pub struct DecodedChunk {
-    /// All bytes that were ever used.
-    bytes: Vec<u8>,
-    /// How many of them are the chunk.
-    len: usize,
-}
-
-impl DecodedChunk {
-    /// This thread's image, of no bytes.
-    pub fn take() -> Self {
-        Self { bytes: IMAGE.try_with(Cell::take).unwrap_or_default(), len: 0 }
-    }
-
-    /// Makes the image `len` bytes long and gives them to be written: they hold anything, none of which is kept.
-    ///
-    /// # Errors
-    /// `Memory` if there is no room: the length may come from a damaged file.
-    pub fn room(&mut self, len: usize) -> Result<&mut [u8]> {
-        if self.bytes.len() < len {
-            // Growing in place would copy what nobody needs any more.
-            *self = Self::default();
-            self.bytes = zeroed(len).ok_or_else(|| Error::new(Kind::Memory, format!("cannot allocate {len} bytes")))?;
-        }
-        self.len = len;
-        Ok(&mut self.bytes[..len])
-    }
-}
-
-impl Drop for DecodedChunk {
-    fn drop(&mut self) {
-        let bytes = mem::take(&mut self.bytes);
-        if bytes.len() > KEPT {
-            return;
-        }
-        // The larger one stays.
-        let _ = IMAGE.try_with(|kept| {
-            let other = kept.take();
-            kept.set(if other.len() < bytes.len() { bytes } else { other });
-        });
-    }
-}
-
-impl Deref for DecodedChunk {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// A vector of `len` zeros, at least one; `None` if there is no room. Large ones are the system's own fresh pages, which
-/// costs no pass over them; std can do that, or tell of a failure, but not both.
-pub(super) fn zeroed(len: usize) -> Option<Vec<u8>> {
-    let layout = Layout::array::<u8>(len).ok().filter(|layout| layout.size() > 0)?;
-    // SAFETY: the layout is not empty.
-    let ptr = NonNull::new(unsafe { alloc_zeroed(layout) })?;
-    let bytes = ptr::slice_from_raw_parts_mut(ptr.as_ptr(), len);
-    // SAFETY: from the global allocator, with the layout of a box of as many bytes, and all of them are set.
-    Some(unsafe { Box::from_raw(bytes) }.into_vec())
 }

@@ -1,18 +1,15 @@
 //! Strided arrays as the engine sees them: an address, the bytes that may be touched around it, strides, an element.
-//! Every copy is checked once, before it starts: no walk leaves the array or the image. Leaves out what a selection means.
+//! Every copy is checked once, before it starts: no walk leaves the array or the chunk. Leaves out what a selection
+//! means.
 #![allow(unsafe_code)] // Past the check, elements are moved by address.
 
-use std::any::Any;
 use std::marker::PhantomData;
-use std::ops::Deref;
-use std::sync::Arc;
 
-use super::axes::{CopyAxis, Walk};
+use super::copy::{self, CopyAxis, Walk};
 use super::element::{Element, Swap};
 use super::out_bytes::OutBytes;
-use super::{fill, strided};
 
-/// An array of elements. It stays in one thread (see [`SharedView`]), so any number of hands may write it.
+/// An array of elements. It stays in one thread (see [`super::SharedView`]), so any number of hands may write it.
 #[derive(Debug)]
 pub struct View<'a> {
     /// Address of index zero in every dimension.
@@ -38,7 +35,13 @@ impl<'a> View<'a> {
         Self::new(bytes.as_ptr().cast_mut(), (0, bytes.len() as isize), strides, element, false)
     }
 
-    fn new(ptr: *mut u8, (first, end): (isize, isize), strides: Vec<isize>, element: Element, writable: bool) -> Self {
+    pub(super) fn new(
+        ptr: *mut u8,
+        (first, end): (isize, isize),
+        strides: Vec<isize>,
+        element: Element,
+        writable: bool,
+    ) -> Self {
         let fits = match &element.swap {
             Swap::None => true,
             Swap::Uniform(unit) => *unit > 0 && element.size.is_multiple_of(*unit),
@@ -60,36 +63,39 @@ impl<'a> View<'a> {
         &self.element
     }
 
-    /// Copies elements of `image`, from byte `from` on, to byte `to` of the view on: along `axes`, swapped as the
+    /// Copies elements of `chunk`, from byte `from` on, to byte `to` of the view on: along `axes`, swapped as the
     /// view's element says.
-    pub fn scatter(&self, image: &[u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
+    pub fn scatter(&self, chunk: &[u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
         self.assert_writable();
         if self.is_nothing(axes) {
             return;
         }
         let size = self.element.size;
-        assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (0, image.len() as isize));
+        assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (0, chunk.len() as isize));
         assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (self.first, self.end));
-        let (from, to) = (image.as_ptr().wrapping_offset(from), self.ptr.wrapping_offset(to));
-        // SAFETY: all elements lie in the image, which is borrowed, and in the view, as was just checked; the view can be
+        let (from, to) = (chunk.as_ptr().wrapping_offset(from), self.ptr.wrapping_offset(to));
+        // SAFETY: all elements lie in the chunk, which is borrowed, and in the view, as was just checked; the view can
+        // be
         // written, and nothing that is borrowed overlaps it. Where targets repeat, only the order of writes is open.
-        unsafe { strided::copy(from, to, axes, &self.element) };
+        unsafe { copy::copy(from, to, axes, &self.element) };
     }
 
-    /// Copies elements of the view, from byte `from` on, to byte `to` of `image` on, as [`View::scatter`].
-    pub fn gather(&self, image: &mut [u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
+    /// Copies elements of the view, from byte `from` on, to byte `to` of `chunk` on, as [`View::scatter`].
+    pub fn gather(&self, chunk: &mut [u8], from: isize, to: isize, axes: &[CopyAxis<'_>]) {
         if self.is_nothing(axes) {
             return;
         }
         let size = self.element.size;
         assert_within(from, axes.iter().map(|axis| (axis.len, axis.from)), size, (self.first, self.end));
-        assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (0, image.len() as isize));
-        let (from, to) = (self.ptr.wrapping_offset(from), image.as_mut_ptr().wrapping_offset(to));
-        // SAFETY: all elements lie in the view and in the image, as was just checked; the image is borrowed exclusively.
-        unsafe { strided::copy(from, to, axes, &self.element) };
+        assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), size, (0, chunk.len() as isize));
+        let (from, to) = (self.ptr.wrapping_offset(from), chunk.as_mut_ptr().wrapping_offset(to));
+        // SAFETY: all elements lie in the view and in the chunk, as was just checked; the chunk is borrowed
+        // exclusively.
+        unsafe { copy::copy(from, to, axes, &self.element) };
     }
 
-    /// Writes `pattern`, one element in the view's byte order, to all that the `to` side of `axes` walks from byte `to`.
+    /// Writes `pattern`, one element in the view's byte order, to all that the `to` side of `axes` walks from byte
+    /// `to`.
     pub fn fill(&self, to: isize, axes: &[CopyAxis<'_>], pattern: &[u8]) {
         self.assert_writable();
         if self.is_nothing(axes) {
@@ -97,7 +103,7 @@ impl<'a> View<'a> {
         }
         assert_within(to, axes.iter().map(|axis| (axis.len, axis.to)), pattern.len(), (self.first, self.end));
         // SAFETY: all targets lie in the view, which can be written, as was just checked.
-        unsafe { fill::fill(self.ptr.wrapping_offset(to), axes, pattern) };
+        unsafe { copy::fill(self.ptr.wrapping_offset(to), axes, pattern) };
     }
 
     /// The `len` bytes from byte `offset` on, to be filled without a detour.
@@ -122,7 +128,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// Panics unless all elements of `size` bytes that `walks` reach from byte `at` on lie in bytes `first..end`. A selection
+/// Panics unless all elements of `size` bytes that `walks` reach from byte `at` on lie in bytes `first..end`. A
+/// selection
 /// was checked before any byte moves, so this is the engine's own mistake; the pool makes an error of it.
 fn assert_within<'w>(
     at: isize,
@@ -138,7 +145,11 @@ fn assert_within<'w>(
 }
 
 /// First byte that the walks reach, and the end of the last; `None` if a list is too short or a number too large.
-fn reach<'w>(at: isize, walks: impl Iterator<Item = (usize, Walk<'w>)>, size: usize) -> Option<(isize, isize)> {
+pub(super) fn reach<'w>(
+    at: isize,
+    walks: impl Iterator<Item = (usize, Walk<'w>)>,
+    size: usize,
+) -> Option<(isize, isize)> {
     let (mut low, mut high) = (at, at.checked_add_unsigned(size)?);
     for (len, walk) in walks {
         let (least, most) = walk.bounds(len)?;
@@ -146,62 +157,4 @@ fn reach<'w>(at: isize, walks: impl Iterator<Item = (usize, Walk<'w>)>, size: us
         high = high.checked_add(most)?;
     }
     Some((low, high))
-}
-
-/// A view of memory that has another owner, for the threads that work on one batch.
-#[derive(Debug)]
-pub struct SharedView {
-    view: View<'static>,
-    /// What owns the memory, if that is the engine's.
-    _owner: Option<Arc<dyn Any + Send + Sync>>,
-}
-
-// SAFETY: by the contract of `new` the memory is there for every thread, and different threads touch different elements.
-unsafe impl Send for SharedView {}
-// SAFETY: as above.
-unsafe impl Sync for SharedView {}
-
-impl SharedView {
-    /// The array at `ptr`, the address of index zero in every dimension.
-    ///
-    /// # Safety
-    /// As long as the view is used, every byte from the array's first element to its last is there; each can be read,
-    /// and written if it is `writable`; nobody holds a reference to it. What different threads read and write through
-    /// the view at once are different elements.
-    pub unsafe fn new(ptr: *mut u8, shape: &[usize], strides: Vec<isize>, element: Element, writable: bool) -> Self {
-        assert!(shape.len() == strides.len(), "{} dimensions have {} strides", shape.len(), strides.len());
-        let extent = if shape.contains(&0) { Some((0, 0)) } else { extent(shape, &strides, element.size) };
-        let extent = extent.unwrap_or_else(|| {
-            panic!("shape {shape:?} with strides {strides:?} of {}-byte elements does not fit memory", element.size)
-        });
-        Self { view: View::new(ptr, extent, strides, element, writable), _owner: None }
-    }
-
-    /// The `len` bytes at `ptr`, which `owner` keeps, as an array with these strides.
-    ///
-    /// # Safety
-    /// As for [`SharedView::new`], for as long as `owner` lives; the strides are checked with each copy.
-    pub(super) unsafe fn owned(
-        ptr: *mut u8,
-        len: usize,
-        strides: Vec<isize>,
-        element: Element,
-        writable: bool,
-        owner: Arc<dyn Any + Send + Sync>,
-    ) -> Self {
-        Self { view: View::new(ptr, (0, len as isize), strides, element, writable), _owner: Some(owner) }
-    }
-}
-
-/// The bytes that an array spans, from its index zero.
-fn extent(shape: &[usize], strides: &[isize], size: usize) -> Option<(isize, isize)> {
-    reach(0, shape.iter().copied().zip(strides.iter().map(|stride| Walk::Stride(*stride))), size)
-}
-
-impl Deref for SharedView {
-    type Target = View<'static>;
-
-    fn deref(&self) -> &View<'static> {
-        &self.view
-    }
 }

@@ -7,7 +7,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal")).collect()
 }
 
-fn same(name: &str) -> Equality {
+fn equality(name: &str) -> Equality {
     let field = |offset, size, count, leaf| Field { offset, size, count, leaf };
     match name {
         "f2" => Equality::FloatNan { unit: 2 },
@@ -34,13 +34,13 @@ fn elements_equal_the_fill_value_exactly_where_zarr_says_so() {
         let [name, order, fill, equal, different] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("five columns: {line}")
         };
-        let rule = FillTest::new(&bytes(fill), &same(name), order == ">");
+        let fill_test = FillTest::new(&bytes(fill), &equality(name), order == ">");
         for (elements, expected) in [(equal, true), (different, false)] {
             for element in elements.split(',').filter(|element| *element != "-") {
                 let element = bytes(element);
-                assert_eq!(is_empty(&element, &rule), expected, "{name} {order} {fill}: {element:02x?}");
+                assert_eq!(is_empty(&element, &fill_test), expected, "{name} {order} {fill}: {element:02x?}");
                 if expected {
-                    assert!(is_empty(&element.repeat(1000), &rule));
+                    assert!(is_empty(&element.repeat(1000), &fill_test));
                 }
             }
         }
@@ -50,7 +50,7 @@ fn elements_equal_the_fill_value_exactly_where_zarr_says_so() {
 #[test]
 fn one_element_that_differs_is_found_wherever_it_is() {
     let nan = f32::NAN.to_be_bytes();
-    let rules = [
+    let fill_tests = [
         (vec![5; 4], FillTest::new(&[5; 4], &Equality::Bits, false)),
         (vec![5; 12], FillTest::new(&[5; 12], &Equality::Bits, false)),
         (vec![1], FillTest::new(&[1], &Equality::Bool, false)),
@@ -58,23 +58,23 @@ fn one_element_that_differs_is_found_wherever_it_is() {
         (nan.to_vec(), FillTest::new(&nan, &Equality::FloatNan { unit: 4 }, true)),
         (nan.repeat(2), FillTest::new(&nan.repeat(2), &Equality::Complex { unit: 4 }, true)),
     ];
-    for (fill, rule) in rules {
+    for (fill, fill_test) in fill_tests {
         let count = 300;
-        let mut image = fill.repeat(count);
-        assert!(is_empty(&image, &rule));
+        let mut chunk = fill.repeat(count);
+        assert!(is_empty(&chunk, &fill_test));
         for at in (0..count).step_by(if cfg!(miri) { 50 } else { 1 }) {
-            let place = at * fill.len()..(at + 1) * fill.len();
+            let element = at * fill.len()..(at + 1) * fill.len();
             // All zeros differ from each of the fills, or from a zero by one bit.
-            image[place.clone()].fill(0);
-            image[at * fill.len()] = u8::from(fill[0] == 0);
-            assert!(!is_empty(&image, &rule), "{fill:?} at {at}");
-            image[place].copy_from_slice(&fill);
+            chunk[element.clone()].fill(0);
+            chunk[at * fill.len()] = u8::from(fill[0] == 0);
+            assert!(!is_empty(&chunk, &fill_test), "{fill:?} at {at}");
+            chunk[element].copy_from_slice(&fill);
         }
     }
 }
 
 #[test]
-fn nothing_equals_never_but_an_image_without_elements() {
+fn nothing_equals_never_but_a_chunk_without_elements() {
     let never = FillTest::new(&[0; 4], &Equality::Never, false);
     assert!(!is_empty(&[0; 8], &never));
     assert!(is_empty(&[], &never));

@@ -8,21 +8,21 @@ use crate::memory::{
     is_empty,
 };
 
-fn vouched() -> ValidReferences {
-    // SAFETY: every test keeps what its images refer to.
+fn valid_references() -> ValidReferences {
+    // SAFETY: every test keeps what its decoded chunks refer to.
     unsafe { ValidReferences::new() }
 }
 
-fn image_of(references: &[Reference]) -> Vec<u8> {
+fn chunk_of(references: &[Reference]) -> Vec<u8> {
     references.iter().flat_map(|reference| reference.bytes()).collect()
 }
 
 #[test]
-fn a_reference_keeps_its_value_in_an_image() {
+fn a_reference_keeps_its_value_in_a_chunk() {
     let text = *b"some text";
-    let mut image = vec![7; 3 * REFERENCE];
-    Reference::to(&text[5..]).write(&mut image, REFERENCE);
-    let reference = Reference::read(&image, REFERENCE);
+    let mut chunk = vec![7; 3 * REFERENCE];
+    Reference::to(&text[5..]).write(&mut chunk, REFERENCE);
+    let reference = Reference::read(&chunk, REFERENCE);
     assert_eq!(reference, Reference::to(&text[5..]));
     assert_eq!(reference.within(&text), Some(&b"text"[..]));
     assert_eq!(reference.within(&text[..8]), None);
@@ -48,28 +48,28 @@ fn text_copied_to_many_blocks_stays_where_it_is() {
 
 #[test]
 fn a_view_keeps_its_references_and_only_touched_ones_lead_anywhere() {
-    let kept = TextArena::default();
+    let arena = TextArena::default();
     let text = b"one two".to_vec();
-    let image = image_of(&[Reference::to(&text[..3]), Reference::to(&text[7..])]);
-    kept.keep(text);
+    let chunk = chunk_of(&[Reference::to(&text[..3]), Reference::to(&text[7..])]);
+    arena.keep(text);
     let references = Arc::new(References::untouched(4).expect("room"));
     let view = SharedView::references(Arc::clone(&references), vec![REFERENCE as isize], true);
     let axis = CopyAxis { len: 2, from: Walk::Stride(REFERENCE as isize), to: Walk::Stride(2 * REFERENCE as isize) };
-    view.scatter(&image, 0, REFERENCE as isize, &[axis]);
-    // SAFETY: the scatter is done, and `kept` has the text.
+    view.scatter(&chunk, 0, REFERENCE as isize, &[axis]);
+    // SAFETY: the scatter is done, and `arena` has the text.
     let read: Vec<Option<&[u8]>> = (0..4).map(|at| unsafe { references.get(at) }).collect();
     assert_eq!(read, [None, Some(&b"one"[..]), None, Some(&b""[..])]);
 }
 
 #[test]
-fn an_image_is_empty_when_all_texts_equal_the_fill_value() {
+fn a_decoded_chunk_is_empty_when_all_texts_equal_the_fill_value() {
     let (fill, same, longer) = (b"fill".to_vec(), b"fill".to_vec(), b"filled".to_vec());
-    let rule = FillTest::text(&fill, vouched());
-    let image = |reference| image_of(&[Reference::to(&fill), Reference::to(&same), reference]);
-    assert!(is_empty(&image(Reference::to(&longer[..4])), &rule));
-    assert!(!is_empty(&image(Reference::to(&longer)), &rule));
-    assert!(!is_empty(&image(Reference::to(&longer[..0])), &rule));
-    let nothing = FillTest::text(b"", vouched());
-    assert!(is_empty(&image_of(&[Reference::to(b""), Reference::to(&longer[6..])]), &nothing));
-    assert!(!is_empty(&image_of(&[Reference::ABSENT]), &nothing), "None is stored, and equals nothing");
+    let fill_test = FillTest::text(&fill, valid_references());
+    let chunk = |reference| chunk_of(&[Reference::to(&fill), Reference::to(&same), reference]);
+    assert!(is_empty(&chunk(Reference::to(&longer[..4])), &fill_test));
+    assert!(!is_empty(&chunk(Reference::to(&longer)), &fill_test));
+    assert!(!is_empty(&chunk(Reference::to(&longer[..0])), &fill_test));
+    let nothing = FillTest::text(b"", valid_references());
+    assert!(is_empty(&chunk_of(&[Reference::to(b""), Reference::to(&longer[6..])]), &nothing));
+    assert!(!is_empty(&chunk_of(&[Reference::ABSENT]), &nothing), "None is stored, and equals nothing");
 }

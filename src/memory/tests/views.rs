@@ -1,10 +1,11 @@
-//! Views and places: copies through them are those of the kernels, and whatever leaves them is refused before it starts.
+//! Views and places: copies through them are those of the kernels, and whatever leaves them is refused before it
+//! starts.
 #![allow(unsafe_code)] // A view of memory with another owner is made by address.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::random::{Random, axes};
-use crate::memory::strided::copy;
+use crate::memory::copy::copy;
+use crate::memory::copy::tests::random::{Random, Side, axes};
 use crate::memory::{CopyAxis, Element, OutBytes, SharedView, Swap, View, Walk};
 
 const BYTE: Element = Element { size: 1, swap: Swap::None };
@@ -43,7 +44,7 @@ fn scatter_and_gather_are_the_copy_and_the_least_byte_less_is_refused() {
         assert!(target == expected, "round {round}: gather {element:?} {axes:?}");
 
         // The last byte of each side is reached by a walk, unless a list happens to leave it out.
-        let (reach, least) = (|side: &super::random::Side| side.offsets(&shape).into_iter().max(), element.size);
+        let (reach, least) = (|side: &Side| side.offsets(&shape).into_iter().max(), element.size);
         let (Some(last_from), Some(last_to)) = (reach(&from), reach(&to)) else { continue };
         let short = &source[..last_from + least - 1];
         assert!(refused(|| {
@@ -66,29 +67,29 @@ fn scatter_and_gather_are_the_copy_and_the_least_byte_less_is_refused() {
 #[test]
 fn a_walk_that_begins_or_passes_before_the_first_byte_is_refused() {
     let mut bytes = [0; 8];
-    let image = [7; 8];
+    let chunk = [7; 8];
     let view = View::over(&mut bytes, vec![1], BYTE);
-    assert!(refused(|| view.scatter(&image, -1, 0, &[walk(1, 1, 1)])));
-    assert!(refused(|| view.scatter(&image, 0, 3, &[walk(5, 1, -1)])));
-    assert!(refused(|| view.scatter(&image, 0, 0, &[CopyAxis { to: Walk::Offsets(&[0, -1]), ..walk(2, 1, 1) }])));
-    view.scatter(&image, 0, 7, &[walk(8, 1, -1)]);
-    assert_eq!(bytes, image);
+    assert!(refused(|| view.scatter(&chunk, -1, 0, &[walk(1, 1, 1)])));
+    assert!(refused(|| view.scatter(&chunk, 0, 3, &[walk(5, 1, -1)])));
+    assert!(refused(|| view.scatter(&chunk, 0, 0, &[CopyAxis { to: Walk::Offsets(&[0, -1]), ..walk(2, 1, 1) }])));
+    view.scatter(&chunk, 0, 7, &[walk(8, 1, -1)]);
+    assert_eq!(bytes, chunk);
 }
 
 #[test]
 fn numbers_that_do_not_fit_and_lists_that_are_too_short_are_refused() {
     let mut bytes = [0; 8];
     let view = View::over(&mut bytes, vec![1], BYTE);
-    let image = [7; 8];
+    let chunk = [7; 8];
     // Twice 2^62 is a negative number, and four times it is nothing at all.
     for (len, stride) in [(3, 1 << 62), (5, 1 << 62), (usize::MAX, 1), (2, isize::MIN)] {
-        assert!(refused(|| view.scatter(&image, 0, 0, &[walk(len, 0, stride)])), "{len} steps of {stride}");
-        assert!(refused(|| view.scatter(&image, 0, 0, &[walk(len, stride, 0)])), "{len} steps of {stride}");
+        assert!(refused(|| view.scatter(&chunk, 0, 0, &[walk(len, 0, stride)])), "{len} steps of {stride}");
+        assert!(refused(|| view.scatter(&chunk, 0, 0, &[walk(len, stride, 0)])), "{len} steps of {stride}");
         assert!(refused(|| view.fill(0, &[walk(len, 0, stride)], &[1])), "{len} steps of {stride}");
     }
-    assert!(refused(|| view.scatter(&image, isize::MAX, 0, &[])));
-    assert!(refused(|| view.scatter(&image, 0, isize::MIN, &[])));
-    assert!(refused(|| view.scatter(&image, 0, 0, &[CopyAxis { from: Walk::Offsets(&[0]), ..walk(2, 1, 1) }])));
+    assert!(refused(|| view.scatter(&chunk, isize::MAX, 0, &[])));
+    assert!(refused(|| view.scatter(&chunk, 0, isize::MIN, &[])));
+    assert!(refused(|| view.scatter(&chunk, 0, 0, &[CopyAxis { from: Walk::Offsets(&[0]), ..walk(2, 1, 1) }])));
     assert!(refused(|| view.run(7, 2)));
     assert!(refused(|| view.run(-1, 2)));
     assert!(refused(|| view.run(isize::MAX, usize::MAX)));
@@ -159,7 +160,7 @@ fn a_shared_view_spans_its_array_whatever_the_signs_of_its_strides() {
 }
 
 #[test]
-fn a_place_is_split_and_filled_within_its_length() {
+fn out_bytes_are_split_and_filled_within_their_length() {
     let mut bytes = [0; 6];
     let (mut head, tail) = OutBytes::from(&mut bytes[..]).split_at(4);
     head.reborrow().copy_from(&[1; 4]);

@@ -1,46 +1,49 @@
 //! One element written to many places. Built on the copy of a short packed run of it.
-#![allow(unsafe_code)] // As `strided.rs`.
+#![allow(unsafe_code)] // As `walk.rs`.
 
-use super::axes::{CopyAxis, Nest, Walk};
-use super::element::Swap;
-use super::kernels::Move;
-use super::strided::Walking;
+use super::axes::{CopyAxis, Walk};
+use super::kernels::Kernel;
+use super::loop_nest::LoopNest;
+use super::walk::PlannedCopy;
+use crate::memory::element::Swap;
 
-/// Bytes of the pattern laid out before they are copied: enough for the rows that are common, little enough for the stack.
+/// Bytes of the pattern laid out before they are copied: enough for the rows that are common, little enough for the
+/// stack.
 const RUN: usize = 1024;
 
 /// Writes `pattern`, one element in the target's byte order, to every element that the `to` side of `axes` walks.
 ///
 /// # Safety
 /// Every element walked can be written.
-pub(super) unsafe fn fill(to: *mut u8, axes: &[CopyAxis<'_>], pattern: &[u8]) {
+pub(in crate::memory) unsafe fn fill(to: *mut u8, axes: &[CopyAxis<'_>], pattern: &[u8]) {
     let size = pattern.len();
     let still = axes.iter().map(|axis| CopyAxis { from: Walk::Stride(0), ..*axis });
-    let Some(mut nest) = Nest::new(still, size, true) else { return };
+    let Some(mut nest) = LoopNest::new(still, size, true) else { return };
     let to = to.wrapping_offset(nest.to);
     let plane = nest.plane;
     let axes = nest.axes();
-    let walking = |axes, from| Walking { from, to, axes, plane };
-    // SAFETY: the caller vouches for the targets; the sources are `pattern` and `run`, of which each mover reads no more
+    let walking = |axes, from| PlannedCopy { from, to, axes, plane };
+    // SAFETY: the caller vouches for the targets; the sources are `pattern` and `run`, of which each kernel reads no
+    // more
     // than there is: one element, a piece, nothing.
     unsafe {
         let (bytes, outer) = match axes.split_last() {
             Some((last, outer)) if last.is_packed(size) => (last.len * size, outer),
-            _ => return walking(axes, pattern.as_ptr()).elements(size, &Swap::None),
+            _ => return walking(axes, pattern.as_ptr()).run_elements(size, &Swap::None),
         };
         if bytes > RUN && pattern.iter().all(|byte| *byte == pattern[0]) {
-            return walking(outer, pattern.as_ptr()).with(Byte { byte: pattern[0], bytes });
+            return walking(outer, pattern.as_ptr()).run(Byte { byte: pattern[0], bytes });
         }
         if size > RUN {
-            return walking(axes, pattern.as_ptr()).elements(size, &Swap::None);
+            return walking(axes, pattern.as_ptr()).run_elements(size, &Swap::None);
         }
         let mut run = [0; RUN];
         let piece = bytes.min(RUN / size * size);
         run[..piece].chunks_exact_mut(size).for_each(|one| one.copy_from_slice(pattern));
         if piece == bytes {
-            walking(outer, run.as_ptr()).elements(bytes, &Swap::None);
+            walking(outer, run.as_ptr()).run_elements(bytes, &Swap::None);
         } else {
-            walking(outer, run.as_ptr()).with(Pieces { piece, bytes });
+            walking(outer, run.as_ptr()).run(RepeatedRun { piece, bytes });
         }
     }
 }
@@ -60,7 +63,7 @@ struct Byte {
     bytes: usize,
 }
 
-impl Move for Byte {
+impl Kernel for Byte {
     fn size(self) -> usize {
         self.bytes
     }
@@ -74,12 +77,12 @@ impl Move for Byte {
 
 /// Whole pieces, and of the last one as much as is left.
 #[derive(Clone, Copy)]
-struct Pieces {
+struct RepeatedRun {
     piece: usize,
     bytes: usize,
 }
 
-impl Move for Pieces {
+impl Kernel for RepeatedRun {
     fn size(self) -> usize {
         self.bytes
     }

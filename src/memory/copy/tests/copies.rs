@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // The functions under test are unsafe; each buffer spans all offsets of its walk.
 
 use super::random::{Random, axes, reversed};
-use crate::memory::strided::copy;
+use crate::memory::copy::copy;
 use crate::memory::{CopyAxis, Element, Swap, Walk, swap_in_place, swapped};
 
 const ROUNDS: u64 = if cfg!(miri) { 60 } else { 600 };
@@ -16,9 +16,9 @@ fn copies_are_what_a_loop_over_all_elements_does() {
         let source = random.bytes(from.len);
         let mut target = random.bytes(to.len);
         let mut expected = target.clone();
-        for (at, place) in from.offsets(&shape).into_iter().zip(to.offsets(&shape)) {
+        for (at, offset) in from.offsets(&shape).into_iter().zip(to.offsets(&shape)) {
             let one = reversed(&source[at..at + element.size], &element.swap);
-            expected[place..place + element.size].copy_from_slice(&one);
+            expected[offset..offset + element.size].copy_from_slice(&one);
         }
         let axes = axes(&shape, &from, &to);
         // SAFETY: both buffers are as long as their walks.
@@ -28,7 +28,7 @@ fn copies_are_what_a_loop_over_all_elements_does() {
 }
 
 #[test]
-fn the_last_of_several_writes_to_one_place_wins() {
+fn the_last_of_several_writes_to_one_offset_wins() {
     for round in 0..ROUNDS {
         let random = &mut Random(round);
         let size = random.pick(&[1, 2, 4, 8, 12]);
@@ -47,7 +47,7 @@ fn the_last_of_several_writes_to_one_place_wins() {
         let mut stride = size;
         let mut axes = Vec::new();
         for (list, &len) in lists.iter().zip(&shape) {
-            let steps = len > 1 && list.iter().enumerate().all(|(index, &place)| place == (index * size) as isize);
+            let steps = len > 1 && list.iter().enumerate().all(|(index, &offset)| offset == (index * size) as isize);
             let to = if steps { Walk::Stride(size as isize) } else { Walk::Offsets(list) };
             axes.push(CopyAxis { len, from: Walk::Stride(stride as isize), to });
             stride *= len;
@@ -59,15 +59,15 @@ fn the_last_of_several_writes_to_one_place_wins() {
             continue;
         }
         for index in 0..source.len() / size {
-            let (mut rest, mut at, mut place) = (index, 0, 0);
+            let (mut rest, mut at, mut offset) = (index, 0, 0);
             let mut step = source.len();
             for list in lists.iter().rev() {
                 step /= list.len();
                 at += rest % list.len() * step;
-                place += list[rest % list.len()] as usize;
+                offset += list[rest % list.len()] as usize;
                 rest /= list.len();
             }
-            expected[place..place + size].copy_from_slice(&source[at..at + size]);
+            expected[offset..offset + size].copy_from_slice(&source[at..at + size]);
         }
         // SAFETY: the lists reach at most 12 elements each.
         unsafe { copy(source.as_ptr(), target.as_mut_ptr(), &axes, &Element { size, swap: Swap::None }) };
@@ -94,10 +94,10 @@ fn transpositions_of_any_shape_and_width_are_exact() {
         let axes = [step(rows, 1, columns), step(planes, whole, whole), step(columns, rows, 1)];
         // SAFETY: both buffers have all planes.
         unsafe { copy(source.as_ptr(), target.as_mut_ptr(), &axes, &Element { size, swap: swap.clone() }) };
-        for (place, one) in target.chunks_exact(size).enumerate() {
-            let (plane, row, column) = (place / whole, place % whole / columns, place % columns);
+        for (offset, one) in target.chunks_exact(size).enumerate() {
+            let (plane, row, column) = (offset / whole, offset % whole / columns, offset % columns);
             let at = (plane * whole + column * rows + row) * size;
-            assert_eq!(one, reversed(&source[at..at + size], &swap), "{planes} {rows} {columns} {size} {place}");
+            assert_eq!(one, reversed(&source[at..at + size], &swap), "{planes} {rows} {columns} {size} {offset}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Two axes of which the source is densest along one and the target along the other: tiles, so that both sides use
-//! whole cache lines; inside tiles, squares that go through registers (`block_transpose.rs`).
-#![allow(unsafe_code)] // As `strided.rs`, of which this is a part.
+//! whole cache lines; inside tiles, blocks that go through registers (`x86_64.rs`).
+#![allow(unsafe_code)] // As `walk.rs`, of which this is a part.
 
-use super::axes::SHORT;
-use super::kernels::Move;
-use super::strided::stepped;
+use super::kernels::Kernel;
+use super::loop_nest::SHORT;
+use super::walk::stepped;
 
 /// An axis with equal steps on both sides, in bytes.
 #[derive(Clone, Copy)]
@@ -31,9 +31,9 @@ const TARGET: usize = 64;
 /// Walks the plane of two axes; the source is densest along `outer`, the target along `inner`, or `inner` is short.
 ///
 /// # Safety
-/// As for [`super::strided::copy`].
-pub(super) unsafe fn crossed<M: Move>(mover: M, outer: Stepped, inner: Stepped, from: *const u8, to: *mut u8) {
-    let (mut rows, mut columns) = ((SOURCE / mover.size()).max(1), (TARGET / mover.size()).max(1));
+/// As for [`super::walk::copy`].
+pub(super) unsafe fn tiled<K: Kernel>(kernel: K, outer: Stepped, inner: Stepped, from: *const u8, to: *mut u8) {
+    let (mut rows, mut columns) = ((SOURCE / kernel.size()).max(1), (TARGET / kernel.size()).max(1));
     // Where one side is short (colours), the other makes up for it.
     if outer.len < rows {
         columns = rows * columns / outer.len;
@@ -48,7 +48,7 @@ pub(super) unsafe fn crossed<M: Move>(mover: M, outer: Stepped, inner: Stepped, 
         for column in (0..inner.len).step_by(columns) {
             let (from, to) = inner.step(column, from, to);
             // SAFETY: within both lengths; the caller vouches for each element.
-            unsafe { tile(mover, part(outer, row, rows), part(inner, column, columns), from, to) };
+            unsafe { tile(kernel, part(outer, row, rows), part(inner, column, columns), from, to) };
         }
     }
 }
@@ -56,12 +56,12 @@ pub(super) unsafe fn crossed<M: Move>(mover: M, outer: Stepped, inner: Stepped, 
 /// Walks one tile.
 ///
 /// # Safety
-/// As for [`super::strided::copy`].
+/// As for [`super::walk::copy`].
 #[inline]
-unsafe fn tile<M: Move>(mover: M, outer: Stepped, inner: Stepped, from: *const u8, to: *mut u8) {
-    let element = mover.size() as isize;
-    let side = if outer.from == element && inner.to == element { M::SIDE } else { 1 };
-    // Whole squares first, then what is left beside and below them.
+unsafe fn tile<K: Kernel>(kernel: K, outer: Stepped, inner: Stepped, from: *const u8, to: *mut u8) {
+    let element = kernel.size() as isize;
+    let side = if outer.from == element && inner.to == element { K::BLOCK_SIDE } else { 1 };
+    // Whole blocks first, then what is left beside and below them.
     let (rows, columns) = if side > 1 { (outer.len / side * side, inner.len / side * side) } else { (0, 0) };
     // SAFETY: within both lengths; the caller vouches for each element.
     unsafe {
@@ -69,13 +69,13 @@ unsafe fn tile<M: Move>(mover: M, outer: Stepped, inner: Stepped, from: *const u
             let (from, to) = outer.step(row, from, to);
             for column in (0..columns).step_by(side) {
                 let (from, to) = inner.step(column, from, to);
-                mover.square(from, inner.from, to, outer.to);
+                kernel.transpose_block(from, inner.from, to, outer.to);
             }
         }
         if columns == 0 && inner.len < outer.len.min(SHORT) {
             for column in 0..inner.len {
                 let (from, to) = inner.step(column, from, to);
-                stepped(mover, outer, from, to);
+                stepped(kernel, outer, from, to);
             }
             return;
         }
@@ -83,7 +83,7 @@ unsafe fn tile<M: Move>(mover: M, outer: Stepped, inner: Stepped, from: *const u
             let done = if row < rows { columns } else { 0 };
             let (from, to) = outer.step(row, from, to);
             let (from, to) = inner.step(done, from, to);
-            stepped(mover, Stepped { len: inner.len - done, ..inner }, from, to);
+            stepped(kernel, Stepped { len: inner.len - done, ..inner }, from, to);
         }
     }
 }

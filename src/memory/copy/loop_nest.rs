@@ -1,72 +1,7 @@
 //! The axes of a copy in the order in which they are walked: axes of length 1 gone, neighbours merged, the best axis
 //! innermost. Arithmetic only.
 
-/// How an index along one axis becomes an offset in bytes.
-#[derive(Clone, Copy, Debug)]
-pub enum Walk<'a> {
-    /// Index times this; 0 repeats one place.
-    Stride(isize),
-    /// One offset per index.
-    Offsets(&'a [isize]),
-}
-
-/// One axis of a copy, on both sides.
-#[derive(Clone, Copy, Debug)]
-pub struct CopyAxis<'a> {
-    /// How many indices; an `Offsets` walk has as many.
-    pub len: usize,
-    /// Where an index is in the source.
-    pub from: Walk<'a>,
-    /// Where an index is in the target.
-    pub to: Walk<'a>,
-}
-
-impl Walk<'_> {
-    /// Lowest and highest offset of the first `len` indices; `None` if there are fewer or a number does not fit.
-    pub fn bounds(self, len: usize) -> Option<(isize, isize)> {
-        match self {
-            Self::Stride(stride) => {
-                let last = stride.checked_mul(isize::try_from(len).ok()? - 1)?;
-                Some((last.min(0), last.max(0)))
-            }
-            Self::Offsets(offsets) => {
-                let mut offsets = offsets.get(..len)?.iter();
-                let first = *offsets.next()?;
-                Some(offsets.fold((first, first), |(low, high), at| (low.min(*at), high.max(*at))))
-            }
-        }
-    }
-
-    /// The offset of `index`.
-    #[inline]
-    pub(super) fn at(self, index: usize) -> isize {
-        match self {
-            Self::Stride(stride) => stride * index as isize,
-            Self::Offsets(offsets) => offsets[index],
-        }
-    }
-}
-
-impl CopyAxis<'_> {
-    /// Both strides, unless one side is a list.
-    pub(super) fn strides(&self) -> Option<(isize, isize)> {
-        match (self.from, self.to) {
-            (Walk::Stride(from), Walk::Stride(to)) => Some((from, to)),
-            _ => None,
-        }
-    }
-
-    /// Whether the targets are elements of `size` bytes side by side.
-    pub(super) fn is_packed(&self, size: usize) -> bool {
-        matches!(self.to, Walk::Stride(step) if step == size as isize)
-    }
-
-    /// Widths of the steps, target first; a list in the source counts as narrow.
-    fn widths(&self) -> (usize, usize) {
-        let width = |walk| if let Walk::Stride(stride) = walk { isize::unsigned_abs(stride) } else { 0 };
-        (width(self.to), width(self.from))
-    }
-}
+use super::axes::{CopyAxis, Walk};
 
 /// Up to this many axes live on the stack.
 const FEW: usize = 8;
@@ -103,7 +38,7 @@ impl<'a> Axes<'a> {
 }
 
 /// A copy ready to be walked, outermost axis first.
-pub(super) struct Nest<'a> {
+pub(super) struct LoopNest<'a> {
     axes: Axes<'a>,
     /// Offset of the first element in the source.
     pub from: isize,
@@ -126,13 +61,14 @@ pub(super) enum Plane {
     Tiled,
 }
 
-/// From this many bytes on an element fills cache lines by itself, so the order of axes on the source side is no matter.
+/// From this many bytes on an element fills cache lines by itself, so the order of axes on the source side is no
+/// matter.
 const LINE: usize = 64;
 
 /// An axis below this length is not worth a loop of its own.
 pub(super) const SHORT: usize = 8;
 
-impl<'a> Nest<'a> {
+impl<'a> LoopNest<'a> {
     /// `None` if there is nothing to copy. `whole`: the bytes of one element must stay together, whatever follows it.
     pub fn new(axes: impl Iterator<Item = CopyAxis<'a>>, size: usize, whole: bool) -> Option<Self> {
         if size == 0 {
@@ -160,7 +96,7 @@ impl<'a> Nest<'a> {
             nest.absorb();
         }
         if nest.plane == Plane::Rows && nest.size < LINE {
-            nest.cross();
+            nest.choose_plane();
         }
         Some(nest)
     }
@@ -219,7 +155,7 @@ impl<'a> Nest<'a> {
     }
 
     /// Brings the axis along which the source is densest next to the innermost one.
-    fn cross(&mut self) {
+    fn choose_plane(&mut self) {
         let axes = self.axes.slice();
         let Some((last, outer)) = axes.split_last() else { return };
         let Some((last_from, _)) = last.strides() else { return };
