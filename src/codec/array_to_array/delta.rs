@@ -116,7 +116,7 @@ fn keep<T: Numeric>(carry: &mut Carry, value: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::bytes_to_bytes::Step;
+    use crate::codec::Step;
 
     #[test]
     fn sums_and_differences_go_on_from_block_to_block() {

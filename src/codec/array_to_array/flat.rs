@@ -5,7 +5,8 @@ use std::fmt;
 
 use super::number::{Number, Side};
 use super::{Numeric, converter};
-use crate::codec::bytes_to_bytes::{Step, reserve, too_long, wrong_length};
+use crate::codec::output::{reserve, too_long};
+use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 

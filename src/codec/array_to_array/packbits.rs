@@ -1,7 +1,8 @@
 //! The `packbits` codec: truth values as bits, first the highest, after one byte that counts the bits of padding.
 //! <https://numcodecs.readthedocs.io/en/stable/filter/packbits.html>
 
-use crate::codec::bytes_to_bytes::{Step, reserve, too_long, wrong_length};
+use crate::codec::output::{reserve, too_long};
+use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 

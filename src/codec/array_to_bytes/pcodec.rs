@@ -6,7 +6,8 @@ use pco::standalone::{DecompressorItem, FileDecompressor, guarantee, simple_comp
 use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 use crate::codec::array_to_array::{Number, Numeric, converter, with_number};
-use crate::codec::bytes_to_bytes::{Cost, Step, reserve, too_long, wrong_length};
+use crate::codec::output::{reserve, too_long};
+use crate::codec::{Cost, Step, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -200,6 +201,6 @@ impl Step for Pcodec {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        Cost { encode: 30.0, decode: 2.0 }
+        Cost::PCODEC
     }
 }

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use crate::codec::array_to_array::transpose::Transpose;
-use crate::codec::bytes_to_bytes::Step;
-use crate::codec::{Chain, Serializer};
+use crate::codec::{Chain, Serializer, Step};
 use crate::error::{Error, Result};
 use crate::selection::Grid;
 

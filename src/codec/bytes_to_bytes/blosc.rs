@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use blosc_src as sys;
 
-use super::output::{append, copy_exactly, fill_beside, reserve, too_long};
-use super::{Cost, Step};
+use crate::codec::output::{append, copy_exactly, fill_beside, reserve, too_long};
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
@@ -272,13 +272,7 @@ impl Step for Blosc {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        let fast = matches!(self.compressor.to_bytes(), b"blosclz" | b"lz4");
-        let encode = match self.clevel {
-            level if fast || level <= 1 => 3.0,
-            ..=5 => 15.0,
-            _ => 100.0,
-        };
-        Cost { encode, decode: 0.8 }
+        Cost::blosc(self.compressor.to_bytes(), self.clevel)
     }
 }
 

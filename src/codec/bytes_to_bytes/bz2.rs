@@ -7,8 +7,8 @@ use std::io;
 
 use libbz2_rs_sys as sys;
 
-use super::output::{append, fill_beside, too_long};
-use super::{Cost, Step};
+use crate::codec::output::{append, fill_beside, too_long};
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -218,7 +218,7 @@ impl Step for Bz2 {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        Cost { encode: 100.0, decode: 40.0 }
+        Cost::BZ2
     }
 }
 

@@ -1,8 +1,8 @@
 //! What numcodecs' checksums have in common: four little-endian bytes before or after the data, checked and stripped.
 //! Each algorithm has a file of its own.
 
-use super::Step;
-use super::output::{copy_exactly, reserve, too_long};
+use crate::codec::Step;
+use crate::codec::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 

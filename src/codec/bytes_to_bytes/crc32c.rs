@@ -2,9 +2,9 @@
 //! them before the data and raises another class.
 //! <https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/>
 
-use super::Step;
 use super::checksum::Algorithm;
-use super::output::{copy_exactly, reserve, too_long};
+use crate::codec::Step;
+use crate::codec::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 

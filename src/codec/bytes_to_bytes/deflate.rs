@@ -9,8 +9,7 @@ use std::ptr::NonNull;
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflate_sys as sys;
 
-use super::Cost;
-use super::output::{append, reserve, too_long};
+use crate::codec::output::{append, reserve, too_long};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -27,11 +26,6 @@ pub(super) type Decode = unsafe extern "C" fn(
 pub(super) type Encode =
     unsafe extern "C" fn(*mut sys::libdeflate_compressor, *const c_void, usize, *mut c_void, usize) -> usize;
 pub(super) type Bound = unsafe extern "C" fn(*mut sys::libdeflate_compressor, usize) -> usize;
-
-/// How long it takes at `level`, of which a negative one is 6.
-pub(super) fn cost_per_kib(level: i32) -> Cost {
-    Cost { encode: 10.0 * f64::from(if level < 0 { 6 } else { level }), decode: 2.0 }
-}
 
 /// The libdeflate level for each level of zlib from 0 to 9: the fastest whose output is at most 2 % longer than zlib's.
 /// Measured on 64 KiB and 1 MiB of counts, noisy and rounded floats, bytes, text and labels (segmentations of 50:1 and

@@ -2,9 +2,9 @@
 //! <https://datatracker.ietf.org/doc/html/rfc1952>
 use libdeflate_sys as sys;
 
-use super::deflate::{self, crc32, decode_at_once, encode_at_once, inflate};
-use super::output::fill_beside;
-use super::{Cost, Step};
+use super::deflate::{crc32, decode_at_once, encode_at_once, inflate};
+use crate::codec::output::fill_beside;
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -123,7 +123,7 @@ impl Step for Gzip {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        deflate::cost_per_kib(self.level)
+        Cost::deflate(self.level)
     }
 }
 

@@ -6,8 +6,8 @@ use std::ffi::{c_char, c_int};
 
 use lz4_sys as sys;
 
-use super::output::{append, fill_beside, too_long};
-use super::{Step, wrong_length};
+use crate::codec::output::{append, fill_beside, too_long};
+use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 

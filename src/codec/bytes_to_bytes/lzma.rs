@@ -8,8 +8,8 @@ use std::cell::Cell;
 
 use liblzma_sys as sys;
 
-use super::output::{append, fill_beside, too_long};
-use super::{Cost, Step};
+use crate::codec::output::{append, fill_beside, too_long};
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -274,7 +274,7 @@ impl Step for Lzma {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        Cost { encode: 300.0, decode: 15.0 }
+        Cost::LZMA
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the tests of all codecs share: contents, drivers, and the classes of errors as letters. Tests only.
 
-use super::Step;
+use crate::codec::Step;
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 

@@ -2,8 +2,8 @@
 //! blosc has for its own shuffle, with the processor's vectors where it knows them.
 #![allow(unsafe_code)]
 
-use super::output::{append, copy_exactly, reserve, too_long};
-use super::{Step, wrong_length};
+use crate::codec::output::{append, copy_exactly, reserve, too_long};
+use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 

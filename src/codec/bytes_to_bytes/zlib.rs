@@ -3,9 +3,9 @@
 
 use libdeflate_sys as sys;
 
-use super::deflate::{self, decode_at_once, encode_at_once, inflate};
-use super::output::fill_beside;
-use super::{Cost, Step};
+use super::deflate::{decode_at_once, encode_at_once, inflate};
+use crate::codec::output::fill_beside;
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -48,7 +48,7 @@ impl Step for Zlib {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        deflate::cost_per_kib(self.level)
+        Cost::deflate(self.level)
     }
 }
 

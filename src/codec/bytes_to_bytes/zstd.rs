@@ -6,8 +6,8 @@ use std::cell::RefCell;
 
 use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, WriteBuf};
 
-use super::output::{append, fill_beside, reserve, too_long};
-use super::{Cost, Step, wrong_length};
+use crate::codec::output::{append, fill_beside, reserve, too_long};
+use crate::codec::{Cost, Step, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -194,13 +194,7 @@ impl Step for Zstd {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        let encode = match self.level {
-            ..=4 => 3.0,
-            5..=9 => 12.0,
-            10..=15 => 60.0,
-            _ => 400.0,
-        };
-        Cost { encode, decode: 0.8 }
+        Cost::zstd(self.level)
     }
 }
 

@@ -2,12 +2,12 @@
 //! one-call decoder. No formats.
 #![allow(unsafe_code)]
 
-use super::wrong_length;
+use super::step::wrong_length;
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
 /// The error of an output that would pass `limit` bytes.
-pub(in crate::codec) fn too_long(limit: usize) -> Error {
+pub(super) fn too_long(limit: usize) -> Error {
     Error::new(Kind::TooLong, format!("decodes to more than {limit} bytes, the most that is expected here"))
 }
 
@@ -15,7 +15,7 @@ pub(in crate::codec) fn too_long(limit: usize) -> Error {
 ///
 /// # Errors
 /// `Memory` where the allocator has none; a `Vec` that grows by itself would end the process.
-pub(in crate::codec) fn reserve(out: &mut Vec<u8>, additional: usize) -> Result<()> {
+pub(super) fn reserve(out: &mut Vec<u8>, additional: usize) -> Result<()> {
     out.try_reserve(additional)
         .map_err(|_| Error::new(Kind::Memory, format!("cannot allocate {additional} bytes beside {}", out.len())))
 }
