@@ -14,7 +14,7 @@ use crate::memory::{OutBytes, Scratch, Slot};
 /// How an array becomes bytes.
 #[derive(Debug)]
 pub enum Serializer {
-    /// The elements one after another in C order; byte order is the engine's affair.
+    /// The elements one after another in C order; the copy to or from the array adjusts the byte order.
     Bytes,
     /// Subchunks and their index.
     Sharding(Box<Sharding>),
@@ -56,8 +56,8 @@ impl Chain {
         matches!(self.serializer, Serializer::Bytes) && self.steps.is_empty()
     }
 
-    /// The steps that decoding must undo. Leading steps that decode to their own input (`bitround`) are left out, so that
-    /// a compressor after them decodes straight into the output.
+    /// The steps that decoding must undo. Leading steps that decode to their own input (`bitround`) are left out, so
+    /// that a compressor after them decodes straight into the output.
     pub fn decoding_steps(&self) -> &[Arc<dyn Step>] {
         let first = self.steps.iter().position(|step| !step.decodes_to_itself());
         &self.steps[first.unwrap_or(self.steps.len())..]
@@ -81,7 +81,7 @@ impl Chain {
         self.steps.iter().map(|step| step.cost_per_kib()).fold(inner, Cost::max)
     }
 
-    /// Encoded length for `decoded` bytes when every step has a fixed size.
+    /// Encoded length of `decoded` bytes if every step has a fixed size.
     pub fn encoded_size(&self, decoded: usize) -> Option<usize> {
         match self.serializer {
             Serializer::Bytes => self.steps.iter().try_fold(decoded, |size, step| step.encoded_size(size)),
@@ -104,7 +104,8 @@ impl Chain {
             return Ok((encoded, None));
         };
         let [even, odd] = buffers;
-        // Steps that strip a checksum return a part of their input, so the current form may still be the caller's bytes.
+        // Steps that strip a checksum return a part of their input, so the current form may still be the caller's
+        // bytes.
         let mut current = Current::Borrowed(encoded);
         for step in outer.iter().rev() {
             current = match current {
@@ -145,9 +146,9 @@ impl Chain {
         Ok((input, Some(first.as_ref())))
     }
 
-    /// The longest that any intermediate form may be when the decoded form has `decoded` bytes. Steps of fixed size state
-    /// their encoded size (elements may be wider); no compressor makes data much larger, and damaged data must not
-    /// make us allocate.
+    /// The longest that any intermediate form may be when the decoded form has `decoded` bytes. Steps of fixed size
+    /// state their encoded size (elements may be wider); no compressor makes data much larger, and damaged data must
+    /// not make us allocate.
     pub(super) fn bound(&self, decoded: usize) -> usize {
         let mut size = decoded;
         let mut largest = decoded;
@@ -175,11 +176,12 @@ impl Chain {
         copy_exactly(decoded, out)
     }
 
-    /// Undoes all steps where the decoded length is not known (elements of variable length, shards inside a compressor).
-    /// Returns `encoded` itself if there is nothing to undo, otherwise bytes in `buffer`, at most `limit` of them.
+    /// Undoes all steps where the decoded length is not known (elements of variable length, shards inside a
+    /// compressor). Returns `encoded` itself if there is nothing to undo, otherwise bytes in `buffer`.
     ///
     /// # Errors
-    /// As [`Chain::decode_into`].
+    /// `TooLong` when a step decodes to more than `limit` bytes; otherwise the error of the step that refuses its
+    /// input.
     pub fn decode<'a>(
         &self,
         encoded: &'a [u8],
@@ -226,7 +228,7 @@ enum Current<'a> {
     Odd(std::ops::Range<usize>),
 }
 
-/// Where `part` lies in `whole`; `part` must be a slice of it, as every decode view is.
+/// Where `part` lies in `whole`; `part` must be a slice of `whole`, as every decode view is.
 fn sub_range(whole: &[u8], part: &[u8]) -> std::ops::Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()

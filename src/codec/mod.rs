@@ -1,8 +1,8 @@
-//! Codec chains: one chunk's steps between its array and its stored bytes. No threads, no stores, no Python.
+//! Codec chains: the steps between one chunk of an array and its stored bytes. No threads, no stores, no Python.
 //!
-//! A chain is array-to-array codecs, then one array-to-bytes codec, then bytes-to-bytes codecs (Zarr v3 core specification,
-//! "Codecs"). Transpositions are a permutation of strides and cost no pass of their own; other array-to-array codecs work
-//! on the flat elements in stored order, so that they are steps in front of the bytes-to-bytes codecs.
+//! A chain is array-to-array codecs, then one array-to-bytes codec, then bytes-to-bytes codecs (Zarr v3 core
+//! specification, "Codecs"). A transposition permutes strides and needs no pass over the data. All other array-to-array
+//! codecs work on the flat elements in stored order, so they are steps before the bytes-to-bytes codecs.
 
 mod chain;
 mod cost;

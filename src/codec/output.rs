@@ -1,29 +1,30 @@
-//! Where decoded and encoded bytes go: growth of a `Vec` that fails instead of aborting, and the slow way around a
-//! one-call decoder. No formats.
+//! Where decoded and encoded bytes go: growing a `Vec` so that failure is an error and not an abort, and the slow path
+//! beside a one-call decoder. No formats.
 #![allow(unsafe_code)]
 
 use super::step::wrong_length;
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
-/// The error of an output that would pass `limit` bytes.
+/// The error for output that would exceed `limit` bytes.
 pub(super) fn too_long(limit: usize) -> Error {
-    Error::new(Kind::TooLong, format!("decodes to more than {limit} bytes, the most that is expected here"))
+    Error::new(Kind::TooLong, format!("decodes to more than {limit} bytes, the most expected here"))
 }
 
-/// Room for `additional` more bytes in `out`.
+/// Reserves room for `additional` more bytes in `out`.
 ///
 /// # Errors
-/// `Memory` where the allocator has none; a `Vec` that grows by itself would end the process.
+/// `Memory` if the allocator has none; a `Vec` that grows by itself would abort the process.
 pub(super) fn reserve(out: &mut Vec<u8>, additional: usize) -> Result<()> {
-    out.try_reserve(additional)
-        .map_err(|_| Error::new(Kind::Memory, format!("cannot allocate {additional} bytes beside {}", out.len())))
+    out.try_reserve(additional).map_err(|_| {
+        Error::new(Kind::Memory, format!("cannot allocate {additional} bytes more than the {} in use", out.len()))
+    })
 }
 
-/// Appends to `out` what `fill` writes to the front of a place of `capacity` bytes; `fill` returns how much that is.
+/// Appends to `out` the bytes that `fill` writes at the front of `capacity` spare bytes; `fill` returns how many.
 ///
 /// # Safety
-/// `fill` has written every byte of the length that it returns.
+/// `fill` must have written every byte of the length that it returns.
 pub(super) unsafe fn append(
     out: &mut Vec<u8>,
     capacity: usize,
@@ -31,29 +32,29 @@ pub(super) unsafe fn append(
 ) -> Result<()> {
     reserve(out, capacity)?;
     let written = fill(OutBytes::from(&mut out.spare_capacity_mut()[..capacity]))?;
-    assert!(written <= capacity, "a library reported {written} bytes in a place of {capacity}");
-    // SAFETY: within the capacity by the assertion, and initialised by the caller's promise.
+    assert!(written <= capacity, "a library reported {written} bytes in an output of {capacity}");
+    // SAFETY: the assertion keeps this within the capacity, and the caller promises that the bytes are initialised.
     unsafe { out.set_len(out.len() + written) };
     Ok(())
 }
 
-/// Fills `place` by `decode`, which appends to a `Vec` up to a limit: for input that a one-call decoder refused or that
-/// announces another length, where only decoding tells which error zarr-python would raise. Follows overlong output to twice the expected
-/// length and 1 MiB, since damage further on decides the error's class.
-pub(super) fn fill_beside(place: OutBytes<'_>, decode: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>) -> Result<()> {
+/// Fills `out` by `decode`, which appends to a `Vec` up to a limit: for input that a one-call decoder refused or that
+/// announces another length, where only decoding tells which error zarr-python would raise. Overlong output is followed
+/// to twice the expected length plus 1 MiB, since damage further on decides the error's class.
+pub(super) fn fill_beside(out: OutBytes<'_>, decode: impl FnOnce(&mut Vec<u8>, usize) -> Result<()>) -> Result<()> {
     let mut beside = Vec::new();
-    decode(&mut beside, place.len().saturating_mul(2).saturating_add(1 << 20))?;
-    copy_exactly(&beside, place)
+    decode(&mut beside, out.len().saturating_mul(2).saturating_add(1 << 20))?;
+    copy_exactly(&beside, out)
 }
 
-/// Copies `bytes` to `place`.
+/// Copies `bytes` to `out`.
 ///
 /// # Errors
 /// `Value` if the lengths differ.
-pub fn copy_exactly(bytes: &[u8], mut place: OutBytes<'_>) -> Result<()> {
-    if bytes.len() != place.len() {
-        return Err(wrong_length(bytes.len(), place.len()));
+pub fn copy_exactly(bytes: &[u8], mut out: OutBytes<'_>) -> Result<()> {
+    if bytes.len() != out.len() {
+        return Err(wrong_length(bytes.len(), out.len()));
     }
-    place.copy_from(bytes);
+    out.copy_from(bytes);
     Ok(())
 }

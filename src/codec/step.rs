@@ -1,4 +1,5 @@
-//! One step of a codec chain: bytes to bytes, or flat elements to flat elements in stored order.
+//! One step of a codec chain, from bytes to bytes; array-to-array codecs take the bytes of flat elements in stored
+//! order.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -7,46 +8,46 @@ use super::cost::Cost;
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
-/// One compressor or checksum with its configuration. Contexts live in the thread, so a step is shared freely.
+/// One codec with its configuration. Library contexts belong to the thread, so a step is shared freely.
 pub trait Step: Send + Sync + Debug {
-    /// The encoded form of `input`, appended to `out`.
+    /// Appends the encoded form of `input` to `out`.
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()>;
 
-    /// Decodes `input` into `place`, which must be filled exactly.
+    /// Decodes `input` into `out`, which must be filled exactly.
     ///
     /// # Errors
-    /// `Value` naming both lengths when `input` decodes to another length than the place has; else the class
-    /// that numcodecs raises for damaged bytes.
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()>;
+    /// `Value` naming both lengths when `input` decodes to another length than `out` has; otherwise the class that
+    /// numcodecs raises for damaged bytes.
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()>;
 
-    /// Decodes `input` onto the end of `out`, whose length is not known beforehand.
+    /// Appends the decoded form of `input`, whose length is not known beforehand, to `out`.
     ///
     /// # Errors
-    /// `TooLong` when more than `limit` bytes would be produced, of which the first are in `out` if the step works its way
-    /// from the front; memory grows only as bytes arrive.
+    /// `TooLong` when the decoded form has more than `limit` bytes; a step that decodes from front to back has then
+    /// appended the first of them. Memory grows only as bytes arrive.
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()>;
 
-    /// For steps that only check and strip (checksums): the decoded bytes as a part of `input`. `None` for all others.
+    /// For steps that only check and strip (checksums): the decoded form as a part of `input`. `None` for all others.
     fn decode_view<'a>(&self, input: &'a [u8], validate: bool) -> Option<Result<&'a [u8]>> {
         let _ = (input, validate);
         None
     }
 
-    /// Whether what is encoded decodes to itself: the step only changes what is written.
+    /// Whether every encoded form decodes to itself: the step changes only what is written.
     fn decodes_to_itself(&self) -> bool {
         false
     }
 
-    /// Decodes only bytes `start..start + place.len()` of the decoded form, if this codec can at less cost than all of it.
-    /// `decoded_len` is the length that the whole must have, checked before anything is written.
-    /// `None` if it cannot, or where only the whole tells what is wrong.
-    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: OutBytes<'_>) -> Option<Result<()>> {
-        let _ = (input, decoded_len, start, place);
+    /// Decodes only bytes `start..start + out.len()` of the decoded form, if that costs this codec less than decoding
+    /// all of it. `decoded_len` is the length that the whole must have; it is checked before anything is written.
+    /// `None` if the codec cannot do this, or if only decoding the whole tells what is wrong.
+    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, out: OutBytes<'_>) -> Option<Result<()>> {
+        let _ = (input, decoded_len, start, out);
         None
     }
 
-    /// Which parts of the encoded form [`Step::decode_span`] looks at for bytes `span` of the decoded form, given
-    /// the first bytes of it in `head`. `None` if the head does not tell, or all of it is needed.
+    /// The parts of the encoded form that [`Step::decode_span`] reads for bytes `span` of the decoded form, given the
+    /// first bytes of the encoded form in `head`. `None` if `head` does not tell, or if all of it is needed.
     fn span_parts(
         &self,
         head: &[u8],
@@ -58,45 +59,45 @@ pub trait Step: Send + Sync + Debug {
         None
     }
 
-    /// How many first bytes [`Step::span_parts`] should see; `None` for codecs that cannot skip anything.
+    /// How many first bytes [`Step::span_parts`] should be given; `None` for codecs that cannot skip anything.
     fn span_head(&self, decoded_len: usize) -> Option<usize> {
         let _ = decoded_len;
         None
     }
 
-    /// The most bytes that the encoded form of `decoded` bytes is believed to have.
+    /// An upper bound of the encoded length of `decoded` bytes: longer intermediate forms are refused.
     fn longest_encoded(&self, decoded: usize) -> usize {
-        // No well-formed compressor makes data much larger, and a damaged chunk may not make us allocate.
+        // No compressor makes data much larger, and a damaged chunk must not make us allocate.
         decoded.saturating_mul(2).saturating_add(1 << 16)
     }
 
-    /// For steps that are not ours: what they may need. `None` for native ones.
+    /// How Python is called, for steps implemented in Python. `None` for native steps.
     fn python_call(&self) -> Option<PythonCall> {
         None
     }
 
-    /// About how long it takes on one thread. Where it takes long, an event loop's own thread is not what does it.
+    /// An estimate of the step's time on one thread. Slow steps never run on an event-loop thread.
     fn cost_per_kib(&self) -> Cost {
         Cost::ORDINARY
     }
 
-    /// Encoded length for `decoded` bytes, for codecs whose encoded size is fixed (checksums). `None` for compressors.
+    /// Encoded length of `decoded` bytes, for codecs whose encoded size is fixed (checksums). `None` for compressors.
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
         let _ = decoded;
         None
     }
 }
 
-/// Code of somebody else as a step: it may take any time, so it never runs on the thread of an event loop.
+/// How a step implemented in Python is called. It may block indefinitely, so it never runs on an event-loop thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PythonCall {
-    /// It is called.
+    /// From the thread that decodes or encodes.
     AnyThread,
-    /// It also waits for the event loop of the call.
+    /// As a coroutine on the event loop of the call, which the decoding or encoding thread waits for.
     EventLoop,
 }
 
-/// The error of a chunk or subchunk that decodes to another length than its shape and data type need.
+/// The error for a chunk or subchunk that decodes to another length than its shape and data type require.
 pub fn wrong_length(got: usize, expected: usize) -> Error {
     Error::value(format!("decoded to {got} bytes, expected {expected}"))
 }

@@ -1,5 +1,5 @@
-//! A codec over the flat elements of a chunk, as a step of a chain: stages of which each turns a block of elements into
-//! another, the block small enough for the processor's nearest cache. What the stages compute is in the codecs' files.
+//! A codec over the flat elements of a chunk, as a step of a chain. Each of its stages turns one block of elements into
+//! another; blocks fit the processor's first-level cache. The stages themselves are in the codecs' files.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
-/// Elements of a block.
+/// Elements in a block.
 pub const BLOCK: usize = 512;
 /// Bytes of the largest element.
 const WIDEST: usize = 16;
-/// More stages than any codec has.
+/// An upper bound of the number of stages that any codec has.
 const STAGES: usize = 8;
 
-/// What a stage keeps from one block to the next: an element.
+/// The state that a stage keeps from one block to the next: one element.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Carry {
-    /// The element, if there was a block before.
+    /// The element; `None` before the first block.
     pub last: Option<[u8; WIDEST]>,
 }
 
@@ -28,13 +28,13 @@ type Run = Box<dyn Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync>
 
 /// One pass over a block.
 pub struct Stage {
-    /// Bytes of an element afterwards.
+    /// Bytes of an element after the stage.
     after: usize,
     run: Run,
 }
 
 impl Stage {
-    /// The stage `run`, which gives elements of `after` bytes, as many as it is given.
+    /// The stage `run`, which turns each element into one of `after` bytes.
     pub fn new(after: usize, run: impl Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync + 'static) -> Self {
         Self { after, run: Box::new(run) }
     }
@@ -49,7 +49,8 @@ impl Stage {
         })
     }
 
-    /// The stage that applies `map` to each element; after a block in which any was refused, it fails with `error`.
+    /// The stage that applies `map` to each element; it fails with `error` after a block in which `map` refused an
+    /// element.
     pub fn try_map<T: Numeric>(
         map: impl Fn(T) -> Option<T> + Send + Sync + 'static,
         error: impl Fn() -> Error + Send + Sync + 'static,
@@ -75,20 +76,20 @@ pub fn swap(side: Side) -> Option<Stage> {
     })
 }
 
-#[allow(clippy::unnecessary_wraps)] // Stages may fail.
-fn reverse<const UNIT: usize>(input: &[u8], out: &mut [u8]) -> Result<()> {
-    for (from, to) in input.chunks_exact(UNIT).zip(out.chunks_exact_mut(UNIT)) {
-        let mut unit: [u8; UNIT] = from.try_into().expect("invariant: a chunk of a unit");
+#[allow(clippy::unnecessary_wraps)] // The signature of stages, which may fail.
+fn reverse<const WIDTH: usize>(input: &[u8], out: &mut [u8]) -> Result<()> {
+    for (from, to) in input.chunks_exact(WIDTH).zip(out.chunks_exact_mut(WIDTH)) {
+        let mut unit: [u8; WIDTH] = from.try_into().expect("invariant: a chunk of a unit");
         unit.reverse();
         to.copy_from_slice(&unit);
     }
     Ok(())
 }
 
-/// The stage that converts `from` to `to`; none if they are the same.
+/// The stage that converts `from` to `to`; `None` if they are the same.
 ///
 /// # Errors
-/// `Value` if there is no such conversion here.
+/// `Value` if this conversion is not implemented.
 pub fn convert(from: Number, to: Number) -> Result<Option<Stage>> {
     if from == to {
         return Ok(None);
@@ -100,7 +101,7 @@ pub fn convert(from: Number, to: Number) -> Result<Option<Stage>> {
     })))
 }
 
-/// A codec that makes of each element one element.
+/// A codec that turns each element into one element.
 pub struct Flat {
     name: &'static str,
     decoded: usize,
@@ -117,8 +118,8 @@ impl fmt::Debug for Flat {
 }
 
 impl Flat {
-    /// The codec `name` between `decoded` and `encoded` elements: stages that are not there are passed over, and byte
-    /// orders are seen to here.
+    /// The codec `name` between `decoded` and `encoded` elements. Stages that are `None` are left out; stages that
+    /// adjust the byte order are added.
     pub fn new(
         name: &'static str,
         (decoded, encoded): (Side, Side),
@@ -130,7 +131,7 @@ impl Flat {
                 return stages;
             }
             let all: Vec<Stage> = swap(from).into_iter().chain(stages).chain(swap(to)).collect();
-            assert!(all.len() <= STAGES, "invariant: no codec has so many stages");
+            assert!(all.len() <= STAGES, "invariant: no codec has more stages");
             all
         };
         Self {
@@ -142,16 +143,19 @@ impl Flat {
         }
     }
 
-    /// Bytes in the other form, for `len` bytes of elements of `from` bytes.
+    /// Bytes of the form with elements of `to` bytes, for `len` bytes of the form with elements of `from` bytes.
     fn length(&self, len: usize, from: usize, to: usize) -> Result<usize> {
         if !len.is_multiple_of(from) {
-            return Err(Error::value(format!("{}: {len} bytes are no whole elements of {from} bytes", self.name)));
+            return Err(Error::value(format!(
+                "{}: {len} bytes are not a whole number of elements of {from} bytes",
+                self.name
+            )));
         }
         (len / from).checked_mul(to).ok_or_else(|| too_long(usize::MAX))
     }
 }
 
-/// Runs `stages` over `input`, block by block, and gives each result to `put`.
+/// Runs `stages` over `input` block by block and passes each result to `put`.
 fn run(stages: &[Stage], item: usize, input: &[u8], mut put: impl FnMut(&[u8])) -> Result<()> {
     if stages.is_empty() {
         put(input);
@@ -181,15 +185,15 @@ impl Step for Flat {
         run(&self.encode, self.decoded, input, |block| out.extend_from_slice(block))
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
         let len = self.length(input.len(), self.encoded, self.decoded)?;
-        if len != place.len() {
-            return Err(wrong_length(len, place.len()));
+        if len != out.len() {
+            return Err(wrong_length(len, out.len()));
         }
-        let mut rest = Some(place);
+        let mut rest = Some(out);
         run(&self.decode, self.encoded, input, |block| {
-            let place = rest.take().expect("invariant: put back below");
-            let (mut here, behind) = place.split_at(block.len());
+            let out = rest.take().expect("invariant: put back below");
+            let (mut here, behind) = out.split_at(block.len());
             here.copy_from(block);
             rest = Some(behind);
         })

@@ -1,9 +1,9 @@
-//! Data types of the array-to-array codecs: which number an element is, its byte order, and its arithmetic as NumPy does
-//! it. No conversions between types (`convert`), no codecs.
+//! Data types of the array-to-array codecs: the type of an element, its byte order, and NumPy's arithmetic. No
+//! conversions between types (`convert`), no codecs.
 
 use half::f16;
 
-/// What an element is, whatever its byte order. Dates and times are 64-bit integers.
+/// The type of an element, regardless of byte order. Dates and times are 64-bit integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are NumPy's.
 pub enum Number {
@@ -35,7 +35,7 @@ impl Number {
         }
     }
 
-    /// Bytes that change order together.
+    /// Bytes that a change of byte order reverses together.
     pub fn unit(self) -> usize {
         match self {
             Self::C64 => 4,
@@ -48,9 +48,9 @@ impl Number {
 /// The data type on one side of a codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Side {
-    /// What an element is.
+    /// The type of an element.
     pub number: Number,
-    /// Whether its byte order is not this machine's.
+    /// Whether its byte order differs from this machine's.
     pub swapped: bool,
 }
 
@@ -90,9 +90,9 @@ pub trait Numeric: Copy + Default + PartialEq + Send + Sync + 'static {
     /// Bytes of one element.
     const SIZE: usize;
 
-    /// The element at the front of `bytes`, which hold one.
+    /// The element in `bytes`, which hold exactly one.
     fn load(bytes: &[u8]) -> Self;
-    /// Writes the element to `bytes`, which hold one.
+    /// Writes the element to `bytes`, which hold exactly one.
     fn store(self, bytes: &mut [u8]);
     /// Sum.
     fn plus(self, other: Self) -> Self;
@@ -181,7 +181,7 @@ impl Numeric for f16 {
     }
 }
 
-/// A truth value: any byte but 0 is true.
+/// A truth value: every byte but 0 is true.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Truth(pub u8);
 

@@ -1,5 +1,5 @@
-//! What numcodecs' checksums have in common: four little-endian bytes before or after the data, checked and stripped.
-//! Each algorithm has a file of its own.
+//! The framing that numcodecs' checksums share: four little-endian bytes before or after the data, checked and
+//! stripped. Each algorithm has its own file.
 
 use crate::codec::Step;
 use crate::codec::output::{copy_exactly, reserve, too_long};
@@ -8,27 +8,27 @@ use crate::memory::OutBytes;
 
 const LENGTH: usize = 4;
 
-/// One way to sum up bytes.
+/// A checksum algorithm.
 pub trait Algorithm: Send + Sync + std::fmt::Debug {
-    /// numcodecs' name.
+    /// numcodecs' name for it.
     const NAME: &'static str;
 
     /// The checksum of `data`.
     fn sum(&self, data: &[u8]) -> u32;
 
-    /// The class for `stored` bytes that are too few; `None` if they are enough.
+    /// The error class if `stored` bytes are too few to decode; `None` if they are enough.
     fn refuses_stored(&self, stored: usize) -> Option<Kind> {
         (stored < LENGTH).then_some(Kind::Value)
     }
 
-    /// The class for `data` bytes that cannot be encoded; `None` if they can.
+    /// The error class if `data` bytes cannot be encoded; `None` if they can.
     fn refuses_data(&self, data: usize) -> Option<Kind> {
         let _ = data;
         None
     }
 }
 
-/// Where the checksum is.
+/// Where the checksum is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
     /// Before the data.
@@ -77,7 +77,7 @@ impl<A: Algorithm> Checksum<A> {
 impl<A: Algorithm> Step for Checksum<A> {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if let Some(kind) = self.algorithm.refuses_data(input.len()) {
-            return Err(Error::new(kind, format!("{} cannot sum up {} bytes", A::NAME, input.len())));
+            return Err(Error::new(kind, format!("{} has no checksum of {} bytes", A::NAME, input.len())));
         }
         reserve(out, input.len().saturating_add(LENGTH))?;
         let sum = self.algorithm.sum(input).to_le_bytes();
@@ -91,8 +91,8 @@ impl<A: Algorithm> Step for Checksum<A> {
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
-        copy_exactly(self.strip(input, true)?, place)
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
+        copy_exactly(self.strip(input, true)?, out)
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The crc32c checksum: four little-endian bytes after the data; and numcodecs' codec of the same name, which may have
+//! The crc32c checksum, four little-endian bytes after the data; and numcodecs' codec of the same name, which may store
 //! them before the data and raises another class.
 //! <https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/>
 
@@ -38,8 +38,8 @@ impl Step for Crc32c {
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
-        copy_exactly(strip(input, true)?, place)
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
+        copy_exactly(strip(input, true)?, out)
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Bob Jenkins' lookup3 with 32 bits, HDF5's checksum of metadata. No well-kept crate has it with a start value.
+//! Bob Jenkins' 32-bit lookup3, HDF5's checksum of metadata. No maintained crate has it with a start value.
 //! <https://www.burtleburtle.net/bob/c/lookup3.c>
 
 use super::checksum::Algorithm;
@@ -14,7 +14,7 @@ pub struct JenkinsLookup3 {
 }
 
 impl JenkinsLookup3 {
-    /// The hash of `prefix` and the data, from `start`.
+    /// The hash of `prefix` followed by the data, with the start value `start`.
     pub fn new(start: u32, prefix: Vec<u8>) -> Self {
         Self { start, prefix }
     }
@@ -33,7 +33,7 @@ impl State {
     #[inline]
     fn mix(self) -> Self {
         let Self(mut a, mut b, mut c) = self;
-        // Two halves that differ in their rotations.
+        // Both halves are the same but for their rotations.
         for [first, second, third] in [[4, 6, 8], [16, 19, 4]] {
             a = a.wrapping_sub(c) ^ c.rotate_left(first);
             c = c.wrapping_add(b);
@@ -65,13 +65,13 @@ impl Algorithm for JenkinsLookup3 {
         let length = self.prefix.len().wrapping_add(data.len()) as u32;
         let start = 0xDEAD_BEEF_u32.wrapping_add(length).wrapping_add(self.start);
         let mut state = State(start, start, start);
-        // The prefix and what fills its last block; the rest stays where it is.
+        // The prefix and the data that fills its last block are copied; the rest is read in place.
         let filling = (self.prefix.len().next_multiple_of(BLOCK) - self.prefix.len()).min(data.len());
         let (filling, data) = data.split_at(filling);
         let head = [&self.prefix, filling].concat();
         let (mut last, mut data) = (&head[..], data);
         loop {
-            // A block is mixed only where another follows.
+            // The last block is not mixed here: `finish` follows it.
             while last.len() > BLOCK || (last.len() == BLOCK && !data.is_empty()) {
                 let Some((block, rest)) = last.split_first_chunk() else { break };
                 state = state.add(block).mix();
@@ -90,7 +90,7 @@ impl Algorithm for JenkinsLookup3 {
         state.add(&block).finish()
     }
 
-    /// numcodecs views the last four bytes as one number and takes the first.
+    /// numcodecs reads the last four bytes as an array of one number and takes its first element.
     fn refuses_stored(&self, stored: usize) -> Option<Kind> {
         match stored {
             0 => Some(Kind::Index),

@@ -21,5 +21,5 @@ pub mod zstd;
 
 pub(crate) use deflate::{crc32, inflate_entry};
 
-// Paths of the other modules; what these name is not about bytes-to-bytes codecs alone.
+// For callers outside `codec/` that still name them by this path.
 pub use super::{Cost, PythonCall, Step, copy_exactly, wrong_length};
