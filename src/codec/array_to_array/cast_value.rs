@@ -8,7 +8,7 @@ use zarr_cast_value::{
     convert_slice_int_to_int,
 };
 
-use super::flat::{BLOCK, Flat, Stage};
+use super::flat::{BLOCK_ELEMENTS, Flat, Stage};
 use super::number::{Number, Numeric, Side};
 use crate::error::{Error, Result};
 
@@ -120,7 +120,7 @@ fn stage<From: Numeric, To: Numeric>(
     convert: impl Fn(&[From], &mut [To]) -> std::result::Result<(), CastError> + Send + Sync + 'static,
 ) -> Stage {
     Stage::new(To::SIZE, move |input, out, _| {
-        let (mut from, mut to) = ([From::default(); BLOCK], [To::default(); BLOCK]);
+        let (mut from, mut to) = ([From::default(); BLOCK_ELEMENTS], [To::default(); BLOCK_ELEMENTS]);
         let count = input.len() / From::SIZE;
         for (bytes, value) in input.chunks_exact(From::SIZE).zip(&mut from) {
             *value = From::load(bytes);

@@ -26,7 +26,7 @@ fn to_any<From: Source>(to: Number) -> Option<Convert> {
     }
 }
 
-fn convert<From: Source, To: Target>(input: &[u8], out: &mut [u8]) {
+fn convert<From: Source, To: Destination>(input: &[u8], out: &mut [u8]) {
     for (from, to) in input.chunks_exact(From::SIZE).zip(out.chunks_exact_mut(To::SIZE)) {
         From::load(from).to::<To>().store(to);
     }
@@ -35,11 +35,11 @@ fn convert<From: Source, To: Target>(input: &[u8], out: &mut [u8]) {
 /// A type to convert from.
 pub trait Source: Numeric {
     /// The same value as another type.
-    fn to<To: Target>(self) -> To;
+    fn to<To: Destination>(self) -> To;
 }
 
 /// A type to convert to.
-pub trait Target: Numeric {
+pub trait Destination: Numeric {
     /// From a signed integer of any width.
     fn from_signed(value: i64) -> Self;
     /// From an unsigned integer of any width.
@@ -54,7 +54,7 @@ macro_rules! source {
     ($($type:ty => |$value:ident, $to:ident| $body:expr;)*) => {$(
         impl Source for $type {
             #[inline]
-            fn to<$to: Target>(self) -> $to {
+            fn to<$to: Destination>(self) -> $to {
                 let $value = self;
                 $body
             }
@@ -79,7 +79,7 @@ source! {
 
 macro_rules! target {
     ($($type:ty: $signed:expr, $unsigned:expr, $single:expr, $double:expr;)*) => {$(
-        impl Target for $type {
+        impl Destination for $type {
             #[inline]
             fn from_signed(value: i64) -> Self {
                 let convert: fn(i64) -> Self = $signed;

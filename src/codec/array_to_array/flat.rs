@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
 /// Elements in a block.
-pub const BLOCK: usize = 512;
+pub const BLOCK_ELEMENTS: usize = 512;
 /// Bytes of the largest element.
 const WIDEST: usize = 16;
 /// An upper bound of the number of stages that any codec has.
@@ -162,10 +162,10 @@ fn run(stages: &[Stage], item: usize, input: &[u8], mut put: impl FnMut(&[u8])) 
         return Ok(());
     }
     let mut carries = [Carry::default(); STAGES];
-    let mut buffers = [[0; BLOCK * WIDEST]; 2];
+    let mut buffers = [[0; BLOCK_ELEMENTS * WIDEST]; 2];
     let [from, to] = &mut buffers;
     let (mut from, mut to) = (from, to);
-    for block in input.chunks(BLOCK * item) {
+    for block in input.chunks(BLOCK_ELEMENTS * item) {
         let count = block.len() / item;
         let mut current = block;
         for (stage, carry) in stages.iter().zip(&mut carries) {

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
 /// Bytes unpacked at a time.
-const BLOCK: usize = 512;
+const BLOCK_BYTES: usize = 512;
 
 /// The `packbits` codec; it has no configuration.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +53,8 @@ fn unpacked(bits: u8) -> [u8; 8] {
 
 /// Passes the first `count` truth values of `packed` to `put`, block by block.
 fn unpack(packed: &[u8], mut count: usize, mut put: impl FnMut(&[u8])) {
-    let mut block = [0; 8 * BLOCK];
-    for bytes in packed.chunks(BLOCK) {
+    let mut block = [0; 8 * BLOCK_BYTES];
+    for bytes in packed.chunks(BLOCK_BYTES) {
         for (bits, to) in bytes.iter().zip(block.chunks_exact_mut(8)) {
             to.copy_from_slice(&unpacked(*bits));
         }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn test_padding_is_counted_and_cut_off() {
         let codec = PackBits::new(false);
-        for count in [0, 1, 7, 8, 9, 8 * BLOCK - 1, 8 * BLOCK + 3] {
+        for count in [0, 1, 7, 8, 9, 8 * BLOCK_BYTES - 1, 8 * BLOCK_BYTES + 3] {
             let values: Vec<u8> = (0..count).map(|n| u8::from(n % 3 == 0)).collect();
             let mut encoded = Vec::new();
             codec.encode(&values, &mut encoded).expect("room");

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
 /// Numbers decoded at a time; pco requires a multiple of 256.
-const BLOCK: usize = 4096;
+const BLOCK_NUMBERS: usize = 4096;
 
 /// How numbers are encoded.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +111,7 @@ impl Pcodec {
         }
         let convert = converter(stored, self.number)
             .ok_or_else(|| Error::value(format!("pcodec: no conversion of {stored:?} to {:?}", self.number)))?;
-        let mut converted = vec![0; BLOCK * self.number.size()];
+        let mut converted = vec![0; BLOCK_NUMBERS * self.number.size()];
         let mut put = |bytes: &[u8]| {
             let converted = &mut converted[..bytes.len() / stored.size() * self.number.size()];
             convert(bytes, converted);
@@ -126,8 +126,8 @@ fn each<T: Numeric + PcoNumber>(
     mut input: &[u8],
     put: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<()> {
-    let mut numbers = vec![T::default(); BLOCK];
-    let mut bytes = vec![0; BLOCK * T::SIZE];
+    let mut numbers = vec![T::default(); BLOCK_NUMBERS];
+    let mut bytes = vec![0; BLOCK_NUMBERS * T::SIZE];
     while let DecompressorItem::Chunk(mut chunk) =
         file.chunk_decompressor::<T, _>(input).map_err(|error| refused(&error))?
     {

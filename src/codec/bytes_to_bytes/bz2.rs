@@ -14,9 +14,9 @@ use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
 /// The most bytes that one call takes: the library counts in 32 bits.
-const PIECE: usize = c_uint::MAX as usize;
+const MAX_CALL: usize = c_uint::MAX as usize;
 /// The most bytes that a block decodes to: it has up to 900,000 bytes, five of which stand for at most 259.
-const BLOCK: usize = 900_000 / 5 * 259;
+const MAX_DECODED_BLOCK: usize = 900_000 / 5 * 259;
 
 /// The `numcodecs.bz2` codec.
 #[derive(Debug, Clone, Copy)]
@@ -47,19 +47,19 @@ fn refused(code: c_int) -> Error {
 type End = unsafe extern "C" fn(*mut sys::bz_stream) -> c_int;
 
 /// A stream in progress. Boxed, since the library remembers its address.
-struct Stream {
+struct Bz2Stream {
     raw: Box<sys::bz_stream>,
     end: End,
 }
 
-impl Drop for Stream {
+impl Drop for Bz2Stream {
     fn drop(&mut self) {
         // SAFETY: initialised by the function that `end` pairs with, and ended once.
         unsafe { (self.end)(&raw mut *self.raw) };
     }
 }
 
-impl Stream {
+impl Bz2Stream {
     fn new(end: End, start: impl FnOnce(*mut sys::bz_stream) -> c_int) -> Result<Self> {
         let mut raw = Box::new(sys::bz_stream {
             next_in: std::ptr::null(),
@@ -102,7 +102,7 @@ impl Stream {
     ) -> Result<(usize, bool)> {
         let mut written = 0;
         loop {
-            let (given, room) = (input.len().min(PIECE), (out.len() - written).min(PIECE));
+            let (given, room) = (input.len().min(MAX_CALL), (out.len() - written).min(MAX_CALL));
             let raw = &mut *self.raw;
             raw.next_in = input.as_ptr().cast();
             raw.avail_in = given as c_uint;
@@ -132,7 +132,7 @@ impl Stream {
     /// Decodes to the end of the block, where its checksum is, and discards the output.
     fn finish_block(&mut self, input: &mut &[u8]) -> Result<()> {
         let mut passing = [0; 1 << 14];
-        for _ in 0..BLOCK.div_ceil(passing.len()) {
+        for _ in 0..MAX_DECODED_BLOCK.div_ceil(passing.len()) {
             let (written, ended) = self.decode(input, OutBytes::from(&mut passing[..]))?;
             if ended || written < passing.len() {
                 break;
@@ -150,7 +150,7 @@ impl Stream {
 
 /// Appends one decoded stream to `out` and moves `input` past it. False if the input ends first.
 fn decode_one(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool> {
-    let mut stream = Stream::decoder()?;
+    let mut stream = Bz2Stream::decoder()?;
     let start = out.len();
     loop {
         let produced = out.len() - start;
@@ -178,7 +178,7 @@ impl Step for Bz2 {
         if !(1..=9).contains(&self.level) {
             return Err(Error::value(format!("invalid bz2 level {}, expected 1 to 9", self.level)));
         }
-        let mut stream = Stream::encoder(self.level)?;
+        let mut stream = Bz2Stream::encoder(self.level)?;
         // The manual's bound: one percent and 600 bytes more than the input.
         let bound = input.len() + input.len() / 100 + 600;
         let mut rest = input;
@@ -192,7 +192,7 @@ impl Step for Bz2 {
 
     fn decode_into(&self, input: &[u8], mut out: OutBytes<'_>) -> Result<()> {
         let (len, mut rest) = (out.len(), input);
-        match Stream::decoder()?.decode(&mut rest, out.reborrow()) {
+        match Bz2Stream::decoder()?.decode(&mut rest, out.reborrow()) {
             Ok((written, true)) if written == len && rest.is_empty() => Ok(()),
             _ => fill_beside(out, |buffer, limit| self.decode_onto(input, buffer, limit)),
         }

@@ -6,7 +6,8 @@ use crate::codec::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
-const LENGTH: usize = 4;
+/// Bytes of a stored checksum.
+pub(super) const CHECKSUM_BYTES: usize = 4;
 
 /// A checksum algorithm.
 pub trait Algorithm: Send + Sync + std::fmt::Debug {
@@ -18,7 +19,7 @@ pub trait Algorithm: Send + Sync + std::fmt::Debug {
 
     /// The error class if `stored` bytes are too few to decode; `None` if they are enough.
     fn refuses_stored(&self, stored: usize) -> Option<Kind> {
-        (stored < LENGTH).then_some(Kind::Value)
+        (stored < CHECKSUM_BYTES).then_some(Kind::Value)
     }
 
     /// The error class if `data` bytes cannot be encoded; `None` if they can.
@@ -57,8 +58,8 @@ impl<A: Algorithm> Checksum<A> {
             return Err(short(kind));
         }
         let parts = match self.location {
-            Location::Start => input.split_first_chunk::<LENGTH>(),
-            Location::End => input.split_last_chunk::<LENGTH>().map(|(data, stored)| (stored, data)),
+            Location::Start => input.split_first_chunk::<CHECKSUM_BYTES>(),
+            Location::End => input.split_last_chunk::<CHECKSUM_BYTES>().map(|(data, stored)| (stored, data)),
         };
         let (stored, data) = parts.ok_or_else(|| short(Kind::Value))?;
         if validate {
@@ -79,7 +80,7 @@ impl<A: Algorithm> Step for Checksum<A> {
         if let Some(kind) = self.algorithm.refuses_data(input.len()) {
             return Err(Error::new(kind, format!("{} has no checksum of {} bytes", A::NAME, input.len())));
         }
-        reserve(out, input.len().saturating_add(LENGTH))?;
+        reserve(out, input.len().saturating_add(CHECKSUM_BYTES))?;
         let sum = self.algorithm.sum(input).to_le_bytes();
         if self.location == Location::Start {
             out.extend_from_slice(&sum);
@@ -110,7 +111,7 @@ impl<A: Algorithm> Step for Checksum<A> {
     }
 
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
-        decoded.checked_add(LENGTH)
+        decoded.checked_add(CHECKSUM_BYTES)
     }
 }
 

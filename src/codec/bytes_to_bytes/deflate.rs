@@ -169,11 +169,11 @@ pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {
 /// `Zlib` for damage, `TooLong` beyond `most` bytes.
 pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut Vec<u8>) -> Result<()> {
     /// The most bytes that one byte of deflate decodes to.
-    const RATIO: usize = 1032;
+    const MAX_RATIO: usize = 1032;
     let start = out.len();
     let claim = usize::try_from(claimed).unwrap_or(usize::MAX);
     // No memory is reserved for a claim that cannot be true.
-    if claim <= most.min(input.len().saturating_mul(RATIO)) {
+    if claim <= most.min(input.len().saturating_mul(MAX_RATIO)) {
         let mut whole = false;
         let fill = |spare: OutBytes<'_>| {
             let decoded = decode_at_once(sys::libdeflate_deflate_decompress_ex, input, spare)?;

@@ -5,7 +5,7 @@ use super::checksum::Algorithm;
 use crate::error::Kind;
 
 /// As many words as have sums that fit 32 bits: 256 × 257 / 2 × 65,535 is less than 2³².
-const BLOCK: usize = 256;
+const BLOCK_WORDS: usize = 256;
 
 /// `numcodecs.fletcher32`.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ fn folded(sum: u64) -> u64 {
     if sum == 0 { 0 } else { (sum - 1) % 65_535 + 1 }
 }
 
-/// Adds `words`, at most [`BLOCK`] of them, to both sums.
+/// Adds `words`, at most [`BLOCK_WORDS`] of them, to both sums.
 fn add(words: impl ExactSizeIterator<Item = u16>, first: &mut u64, second: &mut u64) {
     let count = words.len();
     let (mut plain, mut weighted) = (0_u32, 0_u32);
@@ -35,7 +35,7 @@ impl Algorithm for Fletcher32 {
     fn sum(&self, data: &[u8]) -> u32 {
         let (mut first, mut second) = (0, 0);
         let (words, odd) = data.as_chunks::<2>();
-        let (blocks, rest) = words.as_chunks::<BLOCK>();
+        let (blocks, rest) = words.as_chunks::<BLOCK_WORDS>();
         for block in blocks {
             // The compiler knows the length of a block, so it vectorises this.
             add(block.iter().map(|word| u16::from_be_bytes(*word)), &mut first, &mut second);

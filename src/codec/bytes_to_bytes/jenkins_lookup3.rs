@@ -4,7 +4,7 @@
 use super::checksum::Algorithm;
 use crate::error::Kind;
 
-const BLOCK: usize = 12;
+const BLOCK_BYTES: usize = 12;
 
 /// `numcodecs.jenkins_lookup3`.
 #[derive(Debug, Clone)]
@@ -21,11 +21,11 @@ impl JenkinsLookup3 {
 }
 
 #[derive(Clone, Copy)]
-struct State(u32, u32, u32);
+struct Lanes(u32, u32, u32);
 
-impl State {
+impl Lanes {
     #[inline]
-    fn add(self, block: &[u8; BLOCK]) -> Self {
+    fn add(self, block: &[u8; BLOCK_BYTES]) -> Self {
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| block[at + i]));
         Self(self.0.wrapping_add(word(0)), self.1.wrapping_add(word(4)), self.2.wrapping_add(word(8)))
     }
@@ -64,15 +64,15 @@ impl Algorithm for JenkinsLookup3 {
     fn sum(&self, data: &[u8]) -> u32 {
         let length = self.prefix.len().wrapping_add(data.len()) as u32;
         let start = 0xDEAD_BEEF_u32.wrapping_add(length).wrapping_add(self.start);
-        let mut state = State(start, start, start);
+        let mut state = Lanes(start, start, start);
         // The prefix and the data that fills its last block are copied; the rest is read in place.
-        let filling = (self.prefix.len().next_multiple_of(BLOCK) - self.prefix.len()).min(data.len());
+        let filling = (self.prefix.len().next_multiple_of(BLOCK_BYTES) - self.prefix.len()).min(data.len());
         let (filling, data) = data.split_at(filling);
         let head = [&self.prefix, filling].concat();
         let (mut last, mut data) = (&head[..], data);
         loop {
             // The last block is not mixed here: `finish` follows it.
-            while last.len() > BLOCK || (last.len() == BLOCK && !data.is_empty()) {
+            while last.len() > BLOCK_BYTES || (last.len() == BLOCK_BYTES && !data.is_empty()) {
                 let Some((block, rest)) = last.split_first_chunk() else { break };
                 state = state.add(block).mix();
                 last = rest;
@@ -85,7 +85,7 @@ impl Algorithm for JenkinsLookup3 {
         if last.is_empty() {
             return state.2;
         }
-        let mut block = [0; BLOCK];
+        let mut block = [0; BLOCK_BYTES];
         block[..last.len()].copy_from_slice(last);
         state.add(&block).finish()
     }

@@ -20,7 +20,7 @@ use filters::FilterChain;
 const MAX_KEPT_DECODER: u64 = 32 << 20;
 
 thread_local! {
-    static DECODER: Cell<Option<Stream>> = const { Cell::new(None) };
+    static DECODER: Cell<Option<LzmaStream>> = const { Cell::new(None) };
 }
 
 /// The container, numbered as in Python.
@@ -83,16 +83,16 @@ fn refused(code: sys::lzma_ret) -> Error {
 }
 
 /// A stream of liblzma, which may be initialised again as another coder.
-struct Stream(sys::lzma_stream);
+struct LzmaStream(sys::lzma_stream);
 
-impl Drop for Stream {
+impl Drop for LzmaStream {
     fn drop(&mut self) {
         // SAFETY: zeros, liblzma's initial value, or a stream that liblzma has initialised.
         unsafe { sys::lzma_end(&raw mut self.0) };
     }
 }
 
-impl Stream {
+impl LzmaStream {
     fn new() -> Self {
         // SAFETY: integers and pointers, all zero: liblzma's own initial value.
         Self(unsafe { std::mem::zeroed() })
@@ -132,7 +132,7 @@ impl Lzma {
     }
 
     /// Initialises `stream` for decoding.
-    fn start_decoder(&self, stream: &mut Stream) -> Result<()> {
+    fn start_decoder(&self, stream: &mut LzmaStream) -> Result<()> {
         let raw = &raw mut stream.0;
         let chain = match (self.format, &self.filters) {
             (Format::Raw, None) => return Err(Error::value("filters must be given for the raw lzma format")),
@@ -154,8 +154,8 @@ impl Lzma {
     }
 
     /// Calls `decode` with this thread's decoder, initialised.
-    fn with_decoder<T>(&self, decode: impl FnOnce(&mut Stream) -> Result<T>) -> Result<T> {
-        let mut stream = DECODER.take().unwrap_or_else(Stream::new);
+    fn with_decoder<T>(&self, decode: impl FnOnce(&mut LzmaStream) -> Result<T>) -> Result<T> {
+        let mut stream = DECODER.take().unwrap_or_else(LzmaStream::new);
         let result = self.start_decoder(&mut stream).and_then(|()| decode(&mut stream));
         // SAFETY: a stream of liblzma. Raw decoders do not report their memory.
         let used = unsafe { sys::lzma_memusage(&raw const stream.0) };
@@ -166,7 +166,7 @@ impl Lzma {
     }
 
     /// A new encoder.
-    fn encoder(&self) -> Result<Stream> {
+    fn encoder(&self) -> Result<LzmaStream> {
         if self.format != Format::Xz && !matches!(self.check, -1 | 0) {
             return Err(Error::value("only the xz format has integrity checks"));
         }
@@ -176,7 +176,7 @@ impl Lzma {
         let preset = self.preset.unwrap_or(sys::LZMA_PRESET_DEFAULT);
         let check = if self.check == -1 { sys::LZMA_CHECK_CRC64 } else { self.check as sys::lzma_check };
         let chain = self.chain()?;
-        let mut stream = Stream::new();
+        let mut stream = LzmaStream::new();
         let raw = &raw mut stream.0;
         // SAFETY: zeros, liblzma's initial value; it copies options and filters, which outlive the call.
         let code = unsafe {

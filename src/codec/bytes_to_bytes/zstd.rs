@@ -17,7 +17,7 @@ const MAX_WINDOW: u64 = (1 << 27) + 1;
 /// The largest window in any other frame: decoding in one call has no bound.
 const ANY_WINDOW: u32 = if cfg!(target_pointer_width = "64") { 31 } else { 30 };
 /// The most bytes that one byte decodes to: a block has at least four bytes and decodes to at most 128 KiB.
-const RATIO: usize = 1 << 15;
+const MAX_RATIO: usize = 1 << 15;
 /// An encoding context that has grown past this many bytes is not kept: level 22 on large chunks takes hundreds of
 /// megabytes. Neither is a context that failed, since it may be in the middle of a frame.
 const MAX_KEPT_CONTEXT: usize = 64 << 20;
@@ -187,7 +187,7 @@ impl Step for Zstd {
         let Some(total) = announced(input)? else {
             return decompress_stream(input, out, limit, false);
         };
-        let believed = limit.min(input.len().saturating_mul(RATIO));
+        let believed = limit.min(input.len().saturating_mul(MAX_RATIO));
         let Some(total) = usize::try_from(total).ok().filter(|total| *total <= believed) else {
             return decompress_stream(input, out, limit, true);
         };

@@ -16,14 +16,14 @@ use crate::memory::OutBytes;
 
 /// The alignment of offsets, lengths and addresses: enough for every device with sectors of up to 4 KiB. A file system
 /// that requires more refuses, and is then read through the page cache.
-const BLOCK: usize = 1 << 12;
+const BLOCK_BYTES: usize = 1 << 12;
 /// Blocks in each thread's buffer (1 MiB).
 const BLOCKS: usize = 256;
 
 #[derive(Clone, Copy)]
 #[repr(align(4096))]
 #[allow(dead_code)] // Its bytes are accessed by address.
-struct Block([u8; BLOCK]);
+struct Block([u8; BLOCK_BYTES]);
 
 #[cfg(test)]
 thread_local! {
@@ -95,14 +95,16 @@ fn fill(file: &File, start: u64, mut out: OutBytes<'_>) -> io::Result<usize> {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
     BUFFER.with_borrow_mut(|buffer| {
-        buffer.resize(BLOCKS, Block([0; BLOCK]));
-        // SAFETY: the vector has `BLOCKS` blocks of `BLOCK` initialised bytes each, and only this call borrows it.
-        let blocks = unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), BLOCKS * BLOCK) };
+        buffer.resize(BLOCKS, Block([0; BLOCK_BYTES]));
+        // SAFETY: the vector has `BLOCKS` blocks of `BLOCK_BYTES` initialised bytes each, and only this call borrows
+        // it.
+        let blocks = unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<u8>(), BLOCKS * BLOCK_BYTES) };
         let mut done = 0;
         while done < out.len() {
             let at = start.saturating_add(done as u64);
-            let skip = at as usize % BLOCK;
-            let wanted = (out.len() - done).saturating_add(skip).min(BLOCKS * BLOCK).next_multiple_of(BLOCK);
+            let skip = at as usize % BLOCK_BYTES;
+            let wanted =
+                (out.len() - done).saturating_add(skip).min(BLOCKS * BLOCK_BYTES).next_multiple_of(BLOCK_BYTES);
             let count = file::read_at(file, at - skip as u64, OutBytes::from(&mut blocks[..wanted]))?;
             // After a short read, the next one starts at a block boundary again; at the end it finds nothing new.
             if count <= skip {

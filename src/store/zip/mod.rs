@@ -21,7 +21,7 @@ use crate::memory::{Scratch, Slot};
 use crate::store::{ByteRange, local};
 
 /// Bytes of a local header before its name.
-const HEADER: usize = 30;
+const LOCAL_HEADER: usize = 30;
 /// An allowance for the extra field in the local header, which is usually a little longer than the one in the
 /// directory.
 const SLACK: u64 = 32;
@@ -82,7 +82,7 @@ impl ZipStore {
             return Ok(Some(Opened::Inflated(Arc::new(bytes))));
         }
         let mut head = Scratch::take(Slot::Archive);
-        self.read(entry.header, (HEADER + key.len()) as u64, &mut head)?;
+        self.read(entry.header, (LOCAL_HEADER + key.len()) as u64, &mut head)?;
         let start = entry.header + data_offset(key, entry, &head)?;
         Ok(Some(Opened::Stored(Object::new(Arc::clone(self), number, key, start))))
     }
@@ -101,7 +101,7 @@ impl ZipStore {
 
     /// The entry's bytes as they are in the archive, by one read that includes the local header before them.
     fn fetch<'b>(&self, key: &str, entry: &Entry, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
-        let head = (HEADER + key.len()) as u64;
+        let head = (LOCAL_HEADER + key.len()) as u64;
         let available = entry.end.saturating_sub(entry.header);
         let guess = (head + u64::from(entry.extra) + SLACK).saturating_add(entry.packed);
         // If the entry cannot end before the next one begins, the header suffices to find the error.
@@ -130,7 +130,7 @@ impl ZipStore {
 /// # Errors
 /// `BadZip` where zipfile's `open` raises it.
 fn data_offset(key: &str, entry: &Entry, head: &[u8]) -> Result<u64> {
-    let Some((fixed, rest)) = head.split_at_checked(HEADER) else { return Err(bad("Truncated file header")) };
+    let Some((fixed, rest)) = head.split_at_checked(LOCAL_HEADER) else { return Err(bad("Truncated file header")) };
     if fixed[..4] != *b"PK\x03\x04" {
         return Err(bad("Bad magic number for file header"));
     }
@@ -140,7 +140,7 @@ fn data_offset(key: &str, entry: &Entry, head: &[u8]) -> Result<u64> {
     if name != key.as_bytes() || usize::from(name_len) != key.len() || !(utf8 || key.is_ascii()) {
         return Err(bad(format!("File name in directory '{key}' and header '{}' differ.", name.escape_ascii())));
     }
-    let start = (HEADER + name.len()) as u64 + u64::from(extra_len);
+    let start = (LOCAL_HEADER + name.len()) as u64 + u64::from(extra_len);
     if start.saturating_add(entry.packed) > entry.end.saturating_sub(entry.header) {
         return Err(bad(format!("Overlapped entries: '{key}' (possible zip bomb)")));
     }

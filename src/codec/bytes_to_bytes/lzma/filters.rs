@@ -28,7 +28,7 @@ struct DeltaOptions {
     reserved_pointers: [*mut c_void; 2],
 }
 
-enum Options {
+enum FilterOptions {
     Lzma(Box<sys::lzma_options_lzma>),
     Delta(Box<DeltaOptions>),
     Branch(Box<sys::lzma_options_bcj>),
@@ -38,7 +38,7 @@ enum Options {
 pub(super) struct FilterChain {
     filters: [sys::lzma_filter; MAX_FILTERS + 1],
     /// Kept alive for the pointers in `filters`.
-    _options: Vec<Options>,
+    _options: Vec<FilterOptions>,
 }
 
 /// All options of `preset`.
@@ -88,17 +88,17 @@ impl Filter {
         }
     }
 
-    fn options(&self) -> Result<Options> {
+    fn options(&self) -> Result<FilterOptions> {
         Ok(match self.id {
-            sys::LZMA_FILTER_LZMA1 | sys::LZMA_FILTER_LZMA2 => Options::Lzma(Box::new(self.lzma()?)),
-            sys::LZMA_FILTER_DELTA => Options::Delta(Box::new(DeltaOptions {
+            sys::LZMA_FILTER_LZMA1 | sys::LZMA_FILTER_LZMA2 => FilterOptions::Lzma(Box::new(self.lzma()?)),
+            sys::LZMA_FILTER_DELTA => FilterOptions::Delta(Box::new(DeltaOptions {
                 kind: 0,
                 dist: self.only("dist", 1)?,
                 reserved_numbers: [0; 4],
                 reserved_pointers: [std::ptr::null_mut(); 2],
             })),
             sys::LZMA_FILTER_X86..=sys::LZMA_FILTER_SPARC => {
-                Options::Branch(Box::new(sys::lzma_options_bcj { start_offset: self.only("start_offset", 0)? }))
+                FilterOptions::Branch(Box::new(sys::lzma_options_bcj { start_offset: self.only("start_offset", 0)? }))
             }
             id => return Err(Error::value(format!("invalid lzma filter {id:#x}"))),
         })
@@ -117,9 +117,9 @@ impl FilterChain {
         for ((to, filter), options) in filters.iter_mut().zip(all).zip(&mut options) {
             to.id = filter.id;
             to.options = match options {
-                Options::Lzma(options) => (&raw mut **options).cast(),
-                Options::Delta(options) => (&raw mut **options).cast(),
-                Options::Branch(options) => (&raw mut **options).cast(),
+                FilterOptions::Lzma(options) => (&raw mut **options).cast(),
+                FilterOptions::Delta(options) => (&raw mut **options).cast(),
+                FilterOptions::Branch(options) => (&raw mut **options).cast(),
             };
         }
         Ok(Self { filters, _options: options })
