@@ -59,28 +59,28 @@ pub struct Error {
 
 impl Error {
     /// An error of `kind` with `message`.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), key: None }
     }
 
     /// A `ValueError`.
-    pub fn value(message: impl Into<String>) -> Self {
+    pub(crate) fn value(message: impl Into<String>) -> Self {
         Self::new(Kind::Value, message)
     }
 
     /// A `RuntimeError`.
-    pub fn runtime(message: impl Into<String>) -> Self {
+    pub(crate) fn runtime(message: impl Into<String>) -> Self {
         Self::new(Kind::Runtime, message)
     }
 
     /// An `OSError` from `source`; `action` names what was attempted ("read", "rename").
-    pub fn io(action: &str, source: io::Error) -> Self {
+    pub(crate) fn io(action: &str, source: io::Error) -> Self {
         Self { message: format!("{action}: {source}"), kind: Kind::Io(source), key: None }
     }
 
     /// The same error, naming the chunk `key` unless an inner layer has already named one.
     #[must_use]
-    pub fn with_key(mut self, key: &str) -> Self {
+    pub(crate) fn with_key(mut self, key: &str) -> Self {
         self.key.get_or_insert_with(|| key.to_owned());
         self
     }
@@ -90,7 +90,7 @@ impl Error {
 ///
 /// # Errors
 /// Every error but [`Kind::Dropped`].
-pub fn unless_dropped(outcome: Result<()>) -> Result<bool> {
+pub(crate) fn unless_dropped(outcome: Result<()>) -> Result<bool> {
     match outcome {
         Ok(()) => Ok(true),
         Err(Error { kind: Kind::Dropped, .. }) => Ok(false),

@@ -35,7 +35,7 @@ pub struct Chain {
 
 impl Chain {
     /// The sharding codec, if it is the only codec: only then may a part of the chunk be read or written.
-    pub fn as_shard(&self) -> Option<&Sharding> {
+    pub(crate) fn as_shard(&self) -> Option<&Sharding> {
         match &self.serializer {
             Serializer::Sharding(sharding) if self.steps.is_empty() && self.transpose.is_identity() => Some(sharding),
             _ => None,
@@ -52,13 +52,13 @@ impl Chain {
     }
 
     /// Whether stored bytes are the elements themselves, so that parts may be read at computed offsets.
-    pub fn is_raw(&self) -> bool {
+    pub(crate) fn is_raw(&self) -> bool {
         matches!(self.serializer, Serializer::Bytes) && self.steps.is_empty()
     }
 
     /// The steps that decoding must undo. Leading steps that decode to their own input (`bitround`) are left out, so
     /// that a compressor after them decodes straight into the output.
-    pub fn decoding_steps(&self) -> &[Arc<dyn Step>] {
+    pub(crate) fn decoding_steps(&self) -> &[Arc<dyn Step>] {
         let first = self.steps.iter().position(|step| !step.decodes_to_itself());
         &self.steps[first.unwrap_or(self.steps.len())..]
     }
@@ -73,20 +73,12 @@ impl Chain {
     }
 
     /// The cost of the slowest step, in each direction.
-    pub fn cost_per_kib(&self) -> Cost {
+    pub(crate) fn cost_per_kib(&self) -> Cost {
         let inner = match &self.serializer {
             Serializer::Bytes | Serializer::Vlen(_) => Cost::ORDINARY,
             Serializer::Sharding(sharding) => sharding.inner.cost_per_kib(),
         };
         self.steps.iter().map(|step| step.cost_per_kib()).fold(inner, Cost::max)
-    }
-
-    /// Encoded length of `decoded` bytes if every step has a fixed size.
-    pub fn encoded_size(&self, decoded: usize) -> Option<usize> {
-        match self.serializer {
-            Serializer::Bytes => self.steps.iter().try_fold(decoded, |size, step| step.encoded_size(size)),
-            Serializer::Sharding(_) | Serializer::Vlen(_) => None,
-        }
     }
 
     /// Undoes all steps but the first, using two buffers in turn. Returns the input of that first step, and the step;
@@ -163,7 +155,7 @@ impl Chain {
     ///
     /// # Errors
     /// `Value` when the bytes decode to another length; otherwise the error of the step that refuses them.
-    pub fn decode_into(&self, encoded: &[u8], out: OutBytes<'_>, validate: bool) -> Result<()> {
+    pub(crate) fn decode_into(&self, encoded: &[u8], out: OutBytes<'_>, validate: bool) -> Result<()> {
         let mut buffers = [Scratch::take(Slot::Even), Scratch::take(Slot::Odd)];
         let (input, first) = self.undo_outer(encoded, &mut buffers, self.bound(out.len()), validate)?;
         let decoded = match first {
@@ -182,7 +174,7 @@ impl Chain {
     /// # Errors
     /// `TooLong` when a step decodes to more than `limit` bytes; otherwise the error of the step that refuses its
     /// input.
-    pub fn decode<'a>(
+    pub(crate) fn decode<'a>(
         &self,
         encoded: &'a [u8],
         buffer: &'a mut Vec<u8>,
@@ -204,7 +196,7 @@ impl Chain {
     ///
     /// # Errors
     /// The error of the step that refuses its input.
-    pub fn encode(&self, decoded: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn encode(&self, decoded: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let Some((last, first)) = self.steps.split_last() else {
             out.extend_from_slice(decoded);
             return Ok(());

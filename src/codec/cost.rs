@@ -11,7 +11,7 @@ pub struct Cost {
 
 impl Cost {
     /// A codec that is not slow, and moving the bytes.
-    pub const ORDINARY: Self = Self { encode: 3.0, decode: 0.8 };
+    pub(crate) const ORDINARY: Self = Self { encode: 3.0, decode: 0.8 };
     /// bzip2 at any level.
     pub(super) const BZ2: Self = Self { encode: 100.0, decode: 40.0 };
     /// xz and LZMA at any preset.

@@ -16,4 +16,6 @@ pub mod bytes_to_bytes;
 pub use chain::{Chain, Serializer};
 pub use cost::Cost;
 pub use output::copy_exactly;
-pub use step::{PythonCall, Step, wrong_length};
+pub use step::{PythonCall, Step};
+
+pub(crate) use step::wrong_length;

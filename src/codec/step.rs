@@ -98,6 +98,6 @@ pub enum PythonCall {
 }
 
 /// The error for a chunk or subchunk that decodes to another length than its shape and data type require.
-pub fn wrong_length(got: usize, expected: usize) -> Error {
+pub(crate) fn wrong_length(got: usize, expected: usize) -> Error {
     Error::value(format!("decoded to {got} bytes, expected {expected}"))
 }

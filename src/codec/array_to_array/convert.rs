@@ -9,10 +9,10 @@ use super::number::{Number, Numeric, Truth};
 use super::with_number;
 
 /// Converts the elements of one block to those of another.
-pub type Convert = fn(&[u8], &mut [u8]);
+pub(crate) type Convert = fn(&[u8], &mut [u8]);
 
 /// The conversion of `from` to `to`, both in this machine's byte order; `None` if it is not implemented.
-pub fn converter(from: Number, to: Number) -> Option<Convert> {
+pub(crate) fn converter(from: Number, to: Number) -> Option<Convert> {
     match from {
         Number::Bool => to_any::<Truth>(to),
         _ => with_number!(from, From => to_any::<From>(to); reals).flatten(),
@@ -33,13 +33,13 @@ fn convert<From: Source, To: Destination>(input: &[u8], out: &mut [u8]) {
 }
 
 /// A type to convert from.
-pub trait Source: Numeric {
+pub(super) trait Source: Numeric {
     /// The same value as another type.
     fn to<To: Destination>(self) -> To;
 }
 
 /// A type to convert to.
-pub trait Destination: Numeric {
+pub(super) trait Destination: Numeric {
     /// From a signed integer of any width.
     fn from_signed(value: i64) -> Self;
     /// From an unsigned integer of any width.
@@ -143,7 +143,7 @@ fn unsigned64(value: f64) -> u64 {
 
 /// Half to single precision. A NaN keeps its payload, as in NumPy's own routine.
 #[inline]
-pub fn single(value: f16) -> f32 {
+pub(super) fn single(value: f16) -> f32 {
     let bits = u32::from(value.to_bits());
     let (sign, rest) = ((bits & 0x8000) << 16, bits & 0x7fff);
     match rest {
@@ -158,7 +158,7 @@ pub fn single(value: f16) -> f32 {
 
 /// Single to half precision, ties to even. A NaN keeps the bits of its payload that fit, and stays a NaN.
 #[inline]
-pub fn half(value: f32) -> f16 {
+pub(super) fn half(value: f32) -> f16 {
     let bits = value.to_bits();
     let (sign, rest) = ((bits >> 16 & 0x8000) as u16, bits & 0x7fff_ffff);
     f16::from_bits(sign | half_bits(u64::from(rest), 23, 127))
@@ -166,7 +166,7 @@ pub fn half(value: f32) -> f16 {
 
 /// Double to half precision, rounded once.
 #[inline]
-pub fn half_of_double(value: f64) -> f16 {
+pub(super) fn half_of_double(value: f64) -> f16 {
     let bits = value.to_bits();
     let (sign, rest) = ((bits >> 48 & 0x8000) as u16, bits & (u64::MAX >> 1));
     f16::from_bits(sign | half_bits(rest, 52, 1023))

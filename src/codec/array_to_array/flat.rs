@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
 /// Elements in a block.
-pub const BLOCK_ELEMENTS: usize = 512;
+pub(super) const BLOCK_ELEMENTS: usize = 512;
 /// Bytes of the largest element.
 const WIDEST: usize = 16;
 /// An upper bound of the number of stages that any codec has.
@@ -19,7 +19,7 @@ const STAGES: usize = 8;
 
 /// The state that a stage keeps from one block to the next: one element.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Carry {
+pub(super) struct Carry {
     /// The element; `None` before the first block.
     pub last: Option<[u8; WIDEST]>,
 }
@@ -27,7 +27,7 @@ pub struct Carry {
 type Run = Box<dyn Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync>;
 
 /// One pass over a block.
-pub struct Stage {
+pub(super) struct Stage {
     /// Bytes of an element after the stage.
     after: usize,
     run: Run,
@@ -35,12 +35,15 @@ pub struct Stage {
 
 impl Stage {
     /// The stage `run`, which turns each element into one of `after` bytes.
-    pub fn new(after: usize, run: impl Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        after: usize,
+        run: impl Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
         Self { after, run: Box::new(run) }
     }
 
     /// The stage that applies `map` to each element.
-    pub fn map<From: Numeric, To: Numeric>(map: impl Fn(From) -> To + Send + Sync + 'static) -> Self {
+    pub(super) fn map<From: Numeric, To: Numeric>(map: impl Fn(From) -> To + Send + Sync + 'static) -> Self {
         Self::new(To::SIZE, move |input, out, _| {
             for (from, to) in input.chunks_exact(From::SIZE).zip(out.chunks_exact_mut(To::SIZE)) {
                 map(From::load(from)).store(to);
@@ -51,7 +54,7 @@ impl Stage {
 
     /// The stage that applies `map` to each element; it fails with `error` after a block in which `map` refused an
     /// element.
-    pub fn try_map<T: Numeric>(
+    pub(super) fn try_map<T: Numeric>(
         map: impl Fn(T) -> Option<T> + Send + Sync + 'static,
         error: impl Fn() -> Error + Send + Sync + 'static,
     ) -> Self {
@@ -68,7 +71,7 @@ impl Stage {
 }
 
 /// The stage that reverses the bytes of each unit of `side`, if they are not in this machine's order.
-pub fn swap(side: Side) -> Option<Stage> {
+pub(super) fn swap(side: Side) -> Option<Stage> {
     side.swapped.then(|| match side.number.unit() {
         2 => Stage::new(side.number.size(), |input, out, _| reverse::<2>(input, out)),
         4 => Stage::new(side.number.size(), |input, out, _| reverse::<4>(input, out)),
@@ -90,7 +93,7 @@ fn reverse<const WIDTH: usize>(input: &[u8], out: &mut [u8]) -> Result<()> {
 ///
 /// # Errors
 /// `Value` if this conversion is not implemented.
-pub fn convert(from: Number, to: Number) -> Result<Option<Stage>> {
+pub(super) fn convert(from: Number, to: Number) -> Result<Option<Stage>> {
     if from == to {
         return Ok(None);
     }
@@ -120,7 +123,7 @@ impl fmt::Debug for Flat {
 impl Flat {
     /// The codec `name` between `decoded` and `encoded` elements. Stages that are `None` are left out; stages that
     /// adjust the byte order are added.
-    pub fn new(
+    pub(super) fn new(
         name: &'static str,
         (decoded, encoded): (Side, Side),
         encode: impl IntoIterator<Item = Option<Stage>>,

@@ -25,7 +25,7 @@ pub enum Number {
 
 impl Number {
     /// Bytes of one element.
-    pub fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 | Self::F16 => 2,
@@ -36,7 +36,7 @@ impl Number {
     }
 
     /// Bytes that a change of byte order reverses together.
-    pub fn unit(self) -> usize {
+    pub(crate) fn unit(self) -> usize {
         match self {
             Self::C64 => 4,
             Self::C128 => 8,
@@ -78,15 +78,10 @@ impl Side {
         let foreign = if cfg!(target_endian = "little") { ">" } else { "<" };
         Some(Self { number, swapped: order == foreign && number.unit() > 1 })
     }
-
-    /// `number` in this machine's byte order.
-    pub fn native(number: Number) -> Self {
-        Self { number, swapped: false }
-    }
 }
 
 /// An element in this machine's byte order, with NumPy's arithmetic: integers wrap.
-pub trait Numeric: Copy + Default + PartialEq + Send + Sync + 'static {
+pub(crate) trait Numeric: Copy + Default + PartialEq + Send + Sync + 'static {
     /// Bytes of one element.
     const SIZE: usize;
 
@@ -183,11 +178,11 @@ impl Numeric for f16 {
 
 /// A truth value: every byte but 0 is true.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Truth(pub u8);
+pub(super) struct Truth(pub u8);
 
 /// Real and imaginary part.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Complex<T>(pub T, pub T);
+pub(super) struct Complex<T>(pub T, pub T);
 
 impl Numeric for Truth {
     const SIZE: usize = 1;

@@ -50,7 +50,7 @@ impl Transpose {
     }
 
     /// Whether this changes nothing.
-    pub fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.order.is_empty()
     }
 
@@ -58,7 +58,7 @@ impl Transpose {
     ///
     /// # Errors
     /// `Value` when the rank differs from the order's.
-    pub fn apply(&self, shape: &[usize]) -> Result<Vec<usize>> {
+    pub(crate) fn apply(&self, shape: &[usize]) -> Result<Vec<usize>> {
         if self.is_identity() {
             return Ok(shape.to_vec());
         }
@@ -74,7 +74,7 @@ impl Transpose {
     }
 
     /// For each chunk dimension, the stored dimension that it becomes.
-    pub fn new_names(&self, rank: usize) -> Vec<usize> {
+    pub(crate) fn new_names(&self, rank: usize) -> Vec<usize> {
         let mut names: Vec<usize> = (0..rank).collect();
         for (stored, &dim) in self.order.iter().enumerate() {
             names[dim] = stored;

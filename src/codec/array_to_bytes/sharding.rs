@@ -64,24 +64,8 @@ impl Index {
     }
 
     /// The extent of subchunk `number`; `None` if it is missing.
-    pub fn get(&self, number: usize) -> Option<Extent> {
+    pub(crate) fn get(&self, number: usize) -> Option<Extent> {
         self.entries[number]
-    }
-
-    /// The extent of subchunk `number`, checked against the shard's length.
-    ///
-    /// # Errors
-    /// `Value` naming the numbers when it reaches outside the shard.
-    pub fn checked(&self, number: usize, shard_len: u64) -> Result<Option<Extent>> {
-        let Some(extent) = self.entries[number] else { return Ok(None) };
-        match extent.offset.checked_add(extent.len) {
-            Some(end) if end <= shard_len => Ok(Some(extent)),
-            _ => Err(Error::value(format!(
-                "the shard index places subchunk {number} at bytes {} to {}, outside the shard of {shard_len} bytes",
-                extent.offset,
-                u128::from(extent.offset) + u128::from(extent.len),
-            ))),
-        }
     }
 }
 
@@ -96,7 +80,7 @@ impl Sharding {
 
     /// An upper bound of the length of a shard with `subchunks` subchunks of `decoded` bytes in total: longer ones are
     /// refused.
-    pub fn longest(&self, decoded: usize, subchunks: usize) -> usize {
+    pub(crate) fn longest(&self, decoded: usize, subchunks: usize) -> usize {
         /// Bytes of headers and checksums around each subchunk.
         const AROUND: usize = 1 << 10;
         let inner = match &self.inner.serializer {
@@ -111,7 +95,7 @@ impl Sharding {
     }
 
     /// Stored length of the index of `subchunks` subchunks.
-    pub fn index_size(&self, subchunks: usize) -> usize {
+    pub(crate) fn index_size(&self, subchunks: usize) -> usize {
         self.index_steps
             .iter()
             .fold(16 * subchunks, |size, step| step.encoded_size(size).expect("index steps have a fixed size: checked"))
@@ -232,7 +216,7 @@ pub struct Assembly {
 }
 
 /// The C-order numbers of the subchunks of a grid of `counts`, in `order`.
-pub fn subchunk_order(order: WriteOrder, counts: &[usize]) -> Vec<usize> {
+fn subchunk_order(order: WriteOrder, counts: &[usize]) -> Vec<usize> {
     let total: usize = counts.iter().product();
     let mut strides = vec![1; counts.len()];
     for d in (1..counts.len()).rev() {

@@ -60,7 +60,7 @@ impl Vlen {
     ///
     /// # Errors
     /// `Value` when it holds another number of elements.
-    pub fn end(head: &[u8], expected: usize) -> Result<Option<usize>> {
+    pub(crate) fn end(head: &[u8], expected: usize) -> Result<Option<usize>> {
         let Some((count, mut rest)) = number(head) else { return Ok(None) };
         if count != expected {
             return Err(wrong_count(count, expected));
@@ -75,7 +75,7 @@ impl Vlen {
     }
 
     /// The longest stored form of `elements` elements: numcodecs' lengths are signed numbers.
-    pub fn longest(elements: usize) -> usize {
+    pub(crate) fn longest(elements: usize) -> usize {
         elements.saturating_mul(NUMBER + i32::MAX as usize).saturating_add(NUMBER)
     }
 

@@ -22,4 +22,5 @@ pub mod zstd;
 pub(crate) use deflate::{crc32, inflate_entry};
 
 // For callers outside `codec/` that still name them by this path.
-pub use super::{Cost, PythonCall, Step, copy_exactly, wrong_length};
+pub(crate) use super::wrong_length;
+pub use super::{Cost, PythonCall, Step, copy_exactly};

@@ -11,7 +11,7 @@ impl LocalStore {
     ///
     /// # Errors
     /// `Io`.
-    pub fn erase(&self, key: &str) -> Result<()> {
+    pub(crate) fn erase(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;
         let is_tree = erase(&path).map_err(|error| Error::io(&format!("erase {}", path.display()), error))?;
         if is_tree {

@@ -25,7 +25,7 @@ impl LocalStore {
     ///
     /// # Errors
     /// `Io`; `Memory` if the object does not fit.
-    pub fn get(&self, key: &str, hint: usize, buf: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn get(&self, key: &str, hint: usize, buf: &mut Vec<u8>) -> Result<bool> {
         if self.direct_io || self.handles.is_on() {
             let object = self.open(key)?;
             return object.map_or(Ok(false), |object| object.read(ByteRange::Whole, buf).map(|()| true));
@@ -46,7 +46,7 @@ impl LocalStore {
     ///
     /// # Errors
     /// `Io`.
-    pub fn open(&self, key: &str) -> Result<Option<Object>> {
+    pub(crate) fn open(&self, key: &str) -> Result<Option<Object>> {
         let path = self.path(key)?;
         if let Some(handle) = self.handles.get(key) {
             if handle.is_current() {
@@ -78,14 +78,14 @@ impl Object {
     ///
     /// # Errors
     /// `Io`.
-    pub fn of(file: File, path: PathBuf) -> Result<Self> {
+    pub(crate) fn of(file: File, path: PathBuf) -> Result<Self> {
         let handle = Handle::of(file, path).map_err(|error| Error::io("open", error))?;
         Ok(Self { handle: Arc::new(handle) })
     }
 
     /// Length in bytes when it was opened.
     #[allow(clippy::len_without_is_empty, clippy::unnecessary_wraps)] // One length, asked once; on some stores it can fail.
-    pub fn len(&self) -> Result<u64> {
+    pub(crate) fn len(&self) -> Result<u64> {
         Ok(self.handle.len())
     }
 
@@ -93,7 +93,7 @@ impl Object {
     ///
     /// # Errors
     /// `Value` naming both lengths when the object ends before; `Io`.
-    pub fn read_into(&self, start: u64, out: OutBytes<'_>) -> Result<()> {
+    pub(crate) fn read_into(&self, start: u64, out: OutBytes<'_>) -> Result<()> {
         let expected = out.len();
         let count = self.handle.fill(start, out).map_err(|error| failed(self.handle.path(), error))?;
         if count == expected {
@@ -108,7 +108,7 @@ impl Object {
     /// # Errors
     /// `Io`; `Memory` if the bytes do not fit. Whatever the range, allocations exceed the object's own size by at most
     /// a small constant.
-    pub fn read(&self, range: ByteRange, buf: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn read(&self, range: ByteRange, buf: &mut Vec<u8>) -> Result<()> {
         let size = self.handle.len();
         let read = match range {
             ByteRange::Whole => usize::try_from(size)

@@ -16,7 +16,7 @@ impl LocalStore {
     ///
     /// # Errors
     /// `Io`; the old object is then unchanged, and no part of the new one is left.
-    pub fn set(&self, key: &str, parts: &[&[u8]]) -> Result<()> {
+    pub(crate) fn set(&self, key: &str, parts: &[&[u8]]) -> Result<()> {
         let path = self.path(key)?;
         if path.file_name().is_none() {
             return Err(Error::value(format!("{} has an empty name", path.display())));

@@ -41,7 +41,7 @@ impl Object {
     ///
     /// # Errors
     /// `Eof` if the archive ends before, `BadZip`, `Io`.
-    pub fn read(&self, start: u64, len: u64, buffer: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn read(&self, start: u64, len: u64, buffer: &mut Vec<u8>) -> Result<()> {
         self.archive.read(self.start + start, len, buffer)?;
         if (buffer.len() as u64) < len {
             return Err(ended(buffer.len() as u64, len));
