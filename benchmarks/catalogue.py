@@ -1,4 +1,4 @@
-"""Prints what the driver must know of engines and workloads, as JSON."""
+"""Prints what the driver needs to know about engines and workloads, as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _workload(workload: Workload, small: bool, threads: int) -> dict[str, object
         "writes": workload.writes,
         "fresh": workload.fresh_process,
         "layout": found,
-        # The limit program knows whole arrays of three dimensions on disk, and one byte order.
+        # The limit program supports only whole three-dimensional arrays on disk, in one byte order.
         "limit": workload.family.startswith(("whole", "subchunks", "tiny files"))
         and workload.run is whole,
         "allowance": allowance(output, chunk, compressed, threads),

@@ -1,4 +1,4 @@
-"""One number for a result: CRC-32C of shape and elements, in native order. Cheap beside a read."""
+"""The checksum of a result: CRC-32C of shape and elements, in native byte order. Cheap compared with a read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def checksum(found: Any) -> str:
-    """Eight hexadecimal digits; a list of arrays counts in order, an array as its C-order bytes."""
+    """Eight hexadecimal digits, over the C-order bytes of an array, or of each array of a list in order."""
     total = 0
     for one in found if isinstance(found, list) else [found]:
         array = np.asarray(one)

@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/codecs.py [--only lz4] [--seconds 1.0]
 
-numcodecs is called directly, chunk by chunk; ours is a zarr array in memory, of eight chunks where they take little, less
-what the same takes without a codec: for encoding, the write of as many bytes, which are gathered and then copied by the store;
-for decoding, the read of one element of each chunk, since both decode into an array that is there. The minimum of interleaved rounds counts, in processor time of all threads, which a
-busy machine changes least.
+numcodecs is called directly, chunk by chunk. This pipeline reads and writes a zarr array in memory, of eight chunks where a
+codec is fast. The time of the same call without the codec is subtracted: for encoding, the write of as many bytes, which are
+gathered and then copied by the store; for decoding, the read of one element of each chunk, since both decode into an existing
+array. The result is the minimum of interleaved rounds, in processor time of all threads, which load on the machine changes least.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from zarr.storage import MemoryStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from codec_table import TABLE
+from support.codec_table import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from codec_table import Entry
+    from support.codec_table import Entry
 
-# Bytes of a chunk, and chunks: handing a call to another thread is not the codec's time. Those that take long get less.
+# Number of chunks, and bytes of each: enough that the hand-over to another thread does not count. Slow codecs get less.
 LARGE, SMALL = (8, 4 << 20), (1, 1 << 20)
 SLOW = ("bz2", "lzma", "gzip", "zlib", "cname=zlib", "cname=lz4hc", "clevel=9", "level=9")
 SETTINGS = {
@@ -39,12 +39,12 @@ SETTINGS = {
     "codec_pipeline.strict": True,
     "threading.max_workers": 1,
 }
-# How many times as fast as numcodecs, at least, where more than once is promised.
+# How many times as fast as numcodecs a codec must be at least, where the target is above 1.
 TARGETS = {("gzip", "decode"): 1.8, ("zlib", "decode"): 1.8}
 
 
 def data_of(chunks: int, length: int) -> np.ndarray[Any, Any]:
-    """Noisy slow walks of 32-bit numbers, as measured data is."""
+    """Slow, noisy random walks of 32-bit numbers, similar to measured data."""
     rng = np.random.default_rng(7)
     return np.cumsum(rng.integers(-20, 21, (chunks, length // 4)), axis=1).astype("int32")
 
@@ -63,7 +63,7 @@ def array_of(codec: Any, values: np.ndarray[Any, Any]) -> tuple[zarr.Array[Any],
 
 
 def fastest(calls: list[Callable[[], Any]], seconds: float) -> list[float]:
-    """The least time of each call, in seconds; they take turns until `seconds` are over, three times at least."""
+    """The minimum time of each call, in seconds. The calls alternate for `seconds`, for at least three rounds."""
     best = [float("inf")] * len(calls)
     end = time.perf_counter() + seconds
     rounds = 0
@@ -77,7 +77,7 @@ def fastest(calls: list[Callable[[], Any]], seconds: float) -> list[float]:
 
 
 def measure(entry: Entry, seconds: float) -> list[tuple[float, str, str, float, float]]:
-    """For encoding and decoding: ratio to numcodecs' speed, name, direction, and both speeds in MB/s."""
+    """For encoding and decoding: the speed relative to numcodecs', name, direction, and both speeds in MB/s."""
     values = data_of(*(SMALL if any(word in str(entry) for word in SLOW) else LARGE))
     codec = entry.factory()
     array, store = array_of(codec, values)

@@ -1,4 +1,4 @@
-"""The arrays that the workloads read, and how zarr's own pipeline writes them. No timing here."""
+"""The arrays that the workloads read, and how zarr-python's own pipeline writes them. No timing."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def array_path(root: Path, dataset: str) -> Path:
 
 
 def layout(dataset: Dataset, small: bool) -> dict[str, object]:
-    """What a reader that is not zarr must know: shapes in elements, `item` in bytes."""
+    """What a reader other than zarr-python must know: shapes in elements, `item` in bytes."""
     shape = dataset.base.sized(small)
     shards = dataset.shards
     if shards is not None:
@@ -111,7 +111,7 @@ def layout(dataset: Dataset, small: bool) -> dict[str, object]:
 
 
 def _smooth(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A few separable waves of amplitude about 1, float32: what a scan or a forecast looks like."""
+    """A few separable waves with an amplitude of about 1, float32, similar to a scan or a forecast."""
     total = np.zeros(shape, "f4")
     for _ in range(3):
         wave = np.float32(1 / 3)
@@ -124,7 +124,7 @@ def _smooth(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 
 def generate(base: Base, small: bool) -> np.ndarray:
-    """The base array: the same for every run, about half its size when compressed."""
+    """The base array: the same for every run; compression halves it approximately."""
     rng = np.random.default_rng(SEED)
     shape = base.sized(small)
     if base is DATES:
@@ -143,14 +143,14 @@ def generate(base: Base, small: bool) -> np.ndarray:
         field += rng.standard_normal(shape, dtype="f4") / 200
         # Weather and imaging data are stored with about 12 significant bits.
         return np.round(field * 2048) / 2048
-    # A scan: bright, noisy structures on a background that the camera's software cut off.
+    # A scan: bright, noisy structures on a background clipped by the camera's software.
     noise = rng.standard_normal(shape, dtype="f4")
     return np.where(field > 0, field * 4000 + 200 + noise * 8, 100).astype(base.dtype)
 
 
 @cache
 def truth(root: Path, base: Base, small: bool) -> np.ndarray:
-    """The base array as NumPy has it, made at first use; mapped read-only."""
+    """The base array as a NumPy array, generated at first use, mapped read-only."""
     path = root / "truth" / f"{base.name}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,10 +161,10 @@ def truth(root: Path, base: Base, small: bool) -> np.ndarray:
 
 
 def create(root: Path, dataset: Dataset, small: bool) -> Path:
-    """Write `dataset` with zarr's own pipeline unless it is there already."""
+    """Write `dataset` with zarr-python's own pipeline, unless it exists."""
     path = array_path(root, dataset.name)
     made = path / "made.json"
-    # The whole description: data kept from another version of this file are made again.
+    # The whole description, so that data kept from another version of this file are regenerated.
     wanted = json.loads(json.dumps(layout(dataset, small) | {"endian": dataset.endian}))
     if made.exists() and json.loads(made.read_text()) == wanted:
         return path

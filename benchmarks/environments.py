@@ -1,4 +1,4 @@
-"""The Python environments of the engines: given by environment variables, or made under .envs/."""
+"""The Python environments of the engines: named by environment variables, or created under .envs/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 MADE = HERE / ".envs"
 
-# This zarr needs Python 3.12; the driver itself runs on older ones.
+# This zarr needs Python 3.12; the driver itself also runs on older versions.
 _ZARR = ["zarr==3.4.2", "numpy>=2", "google-crc32c"]
 PACKAGES = {
     "zarr": _ZARR,
@@ -29,12 +29,12 @@ def variable(name: str) -> str:
 
 
 def python(name: str) -> Path:
-    """The interpreter of environment `name`; makes the environment at first use.
+    """The interpreter of environment `name`, which is created at first use.
 
     Raises
     ------
     RuntimeError
-        The environment could not be made; the message has pip's last words.
+        If the environment cannot be created; the message ends with pip's output.
     """
     given = os.environ.get(variable(name))
     if given:
@@ -55,7 +55,7 @@ def python(name: str) -> Path:
 
 
 def limit_program() -> Path:
-    """The limit program, built if it is not up to date (cargo decides)."""
+    """The limit program; cargo rebuilds it if it is out of date."""
     command = ["cargo", "build", "--release", "--locked", "--quiet"]
     target = MADE / "limit"
     _run(command, cwd=HERE / "limit", env=os.environ | {"CARGO_TARGET_DIR": str(target)})
@@ -68,13 +68,13 @@ def _interpreter(folder: Path) -> Path:
 
 
 def _newest_python() -> str:
-    """The interpreter that environments are made of; `PYTHON` names another."""
+    """The interpreter that creates the environments; `PYTHON` names another one."""
     given = os.environ.get("PYTHON")
     return given or _run([REPOSITORY / ".ci" / "find-python"]).strip()
 
 
 def _install_ours(folder: Path) -> None:
-    """Build this repository in release mode, again whenever a source is newer than the build."""
+    """Build this repository in release mode, if a source is newer than the last build."""
     sources = [REPOSITORY / "Cargo.toml", REPOSITORY / "Cargo.lock", REPOSITORY / "pyproject.toml"]
     for tree in ("src", "python"):
         sources += (

@@ -1,4 +1,4 @@
-"""The floor: a codec pipeline that does nothing, which shows what zarr itself costs."""
+"""The floor: a codec pipeline that does nothing, which shows the cost of zarr-python itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRESENT: Any = {"status": "present"}
 
 
 class FloorPipeline(BatchedCodecPipeline):
-    """Takes each batch (zarr makes its items while they are taken) and leaves `out` untouched."""
+    """Consumes each batch (zarr-python creates its items lazily) and leaves `out` untouched."""
 
     async def read(self, batch_info: Iterable[Any], out: Any, drop_axes: Any = ()) -> Any:
         return tuple(_PRESENT for _ in batch_info)

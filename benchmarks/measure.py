@@ -1,4 +1,4 @@
-"""The rounds: every engine in turn, every result compared with NumPy's, minimum and median kept."""
+"""The rounds: runs every engine in turn, compares every result with NumPy's, and keeps minimum and median."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from process import HERE, Process, environment
 if TYPE_CHECKING:
     import argparse
 
-# An engine this many times slower than the fastest cannot be the best peer: two rounds show it.
+# An engine this many times slower than the fastest cannot be the best peer; two rounds suffice to show it.
 HOPELESS = 5
 # Short runs are repeated within a round until they fill this time (seconds), at most MOST times.
 ROUND, MOST = 0.1, 30
 
 
 class Bench:
-    """The oracle's process, the engines' processes, and the scratch copies that writes go to."""
+    """The process of the oracle, those of the engines, and the scratch copies that writes go to."""
 
     def __init__(self, given: argparse.Namespace, catalogue: dict[str, Any]) -> None:
         self.given = given
@@ -64,7 +64,7 @@ class Bench:
         return Path(self.oracle("create", name=name)["path"])
 
     def scratch(self, engine: str, workload: dict[str, Any]) -> Path:
-        """The engine's own copy to write to: all of it for an update, else the metadata alone."""
+        """The engine's own copy to write to: the whole array for an update, otherwise only its metadata."""
         source = self.dataset(workload["dataset"])
         copy = self.given.data / "scratch" / f"{workload['name']}-{engine}"
         shutil.rmtree(copy, ignore_errors=True)
@@ -73,7 +73,7 @@ class Bench:
         else:
             copy.mkdir(parents=True)
             shutil.copy(source / "zarr.json", copy)
-        # What is still to be written to the disk must not be paid by the next engine.
+        # Flush pending writes, so that the next engine does not pay for them.
         os.sync()
         return copy
 
@@ -96,7 +96,7 @@ class Bench:
             try:
                 return self.process(engine).ask(request)
             except (RuntimeError, OSError) as error:
-                # Without its environment an engine takes no part; the others go on.
+                # An engine without its environment is left out; the others go on.
                 print(f"{engine}: {error}", file=sys.stderr)
                 self.unavailable[engine] = str(error).splitlines()[0]
         return {"failed": self.unavailable[engine]}
@@ -104,7 +104,7 @@ class Bench:
     # -- Measuring --------------------------------------------------------------------------------
 
     def measure_all(self) -> None:
-        """Every chosen workload into `records`, one by one: an interrupted run keeps what it has."""
+        """Measure the chosen workloads into `records`, one by one, so that an interrupted run keeps its results."""
         pattern = re.compile(self.given.only or "")
         chosen = [
             w for w in self.workloads.values() if any(map(pattern.search, (w["name"], w["family"])))
@@ -120,7 +120,7 @@ class Bench:
             self.records.append({**kept, "unit": unit, "load": load, "engines": engines})
 
     def measure(self, workload: dict[str, Any]) -> dict[str, Any]:
-        """A warm-up, then the rounds; the engine that begins changes from round to round."""
+        """A warm-up, then the rounds; each round starts with another engine."""
         path = self.dataset(workload["dataset"])
         expected = self.oracle("expect", name=workload["name"])["checksum"]
         runs = {}
@@ -129,7 +129,7 @@ class Bench:
                 runs[engine] = Run(self, engine, workload, path, expected)
         for run in runs.values():
             run.begin()
-        # The bounds do not compete: beside the floor every engine would be hopeless.
+        # The bounds do not compete: compared with the floor, every engine would be hopeless.
         roles = {name: self.engines[name]["role"] for name in runs}
         warm = [run.first for name, run in runs.items() if run.first and roles[name] != "bound"]
         repeats = 1
@@ -144,7 +144,7 @@ class Bench:
         return {engine: run.finish() for engine, run in runs.items()}
 
     def measure_fresh(self, workload: dict[str, Any]) -> dict[str, Any]:
-        """A new process for each figure."""
+        """Measure each figure in a new process."""
         self.dataset(workload["dataset"])
         expected = self.oracle("expect", name=workload["name"])["checksum"]
         found: dict[str, dict[str, Any]] = {}
@@ -189,7 +189,7 @@ class Run:
         self.ended: dict[str, str] = {}
 
     def begin(self) -> None:
-        """Open the array and run once: warms the page cache, and tells how long a run takes."""
+        """Open the array and run once, which warms the page cache and shows how long a run takes."""
         if self.workload["writes"] and self.engine != "limit":
             self.path = self.bench.scratch(self.engine, self.workload)
         if self.engine == "limit":
@@ -210,7 +210,7 @@ class Run:
             self.seconds += reply["seconds"]
 
     def finish(self) -> dict[str, Any]:
-        """The figures, or why there are none."""
+        """The figures, or the reason why there are none."""
         if not self.ended and self.workload["writes"] and self.engine != "floor":
             held = self.bench.oracle("read_back", path=str(self.path))["checksum"]
             if held != self.expected:
@@ -228,7 +228,7 @@ class Run:
         os.sync()
 
     def _ask(self, do: str, **request: Any) -> dict[str, Any] | None:
-        """The reply if it is one to keep; else None, and the run has ended."""
+        """The reply if it counts; otherwise None, and the run has ended."""
         if self.ended:
             return None
         reply = self.bench.ask(self.engine, do=do, **request)

@@ -1,4 +1,4 @@
-"""Horizontal bars of ours over the best peer, from the JSON of a run; PNG and SVG beside it."""
+"""Plots ours over the best peer as horizontal bars, from the JSON of a run; writes PNG and SVG next to it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def draw(results: dict, stem: Path) -> None:
     axes.barh(places, [x - 1 for x in ratios], left=1, color=colours, height=0.7)
     lowest = min(0.2, *ratios) / 1.2
     for bound, marker in (("floor", "|"), ("limit", "D")):
-        # Where the bound itself would stand on this scale; what is off it says nothing here.
+        # Where the bound itself lies on this scale; bounds outside of it are left out.
         found = [
             (figures(record)[bound] / figures(record)["ours"] * x, y)
             for record, x, y in zip(records, ratios, places, strict=True)

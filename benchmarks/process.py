@@ -1,4 +1,4 @@
-"""An engine's process, kept alive, as the driver sees it: one JSON line out, one back."""
+"""The driver's side of an engine's process, which stays alive: one JSON line out, one back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
-# Every library's own name for its number of threads.
+# The variables by which the libraries set their number of threads.
 THREAD_VARIABLES = (
     "BENCH_THREADS",
     "OMP_NUM_THREADS",
@@ -23,7 +23,7 @@ THREAD_VARIABLES = (
 
 
 def environment(data: Path, small: bool, threads: int) -> dict[str, str]:
-    """The variables of every engine's process: the same data, the same number of threads."""
+    """The environment variables of every engine's process: the same data, the same number of threads."""
     mine = {name: str(threads) for name in THREAD_VARIABLES}
     mine |= {"BENCH_DATA": str(data), "BENCH_SMALL": "1" if small else "0"}
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("ZARR_")}
@@ -31,7 +31,7 @@ def environment(data: Path, small: bool, threads: int) -> dict[str, str]:
 
 
 class Process:
-    """Starts at the first request and again after a crash; what it prints goes to `log`."""
+    """A process that starts at the first request, and again after a crash; its output goes to `log`."""
 
     def __init__(self, command: list[str], variables: dict[str, str], log: Path) -> None:
         self.command = command
@@ -40,7 +40,7 @@ class Process:
         self.child: subprocess.Popen[bytes] | None = None
 
     def ask(self, request: dict[str, Any], timeout: float = 300) -> dict[str, Any]:
-        """The reply, or `failed` with what ended the process."""
+        """The reply, or `failed` with the reason why the process ended."""
         child = self._alive()
         try:
             child.stdin.write(json.dumps(request).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""The table of a run, worst first. Reads the JSON of results/ alone; measures nothing."""
+"""The table of a run, worst first. Reads only the JSON in results/; measures nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ratio(record: dict[str, Any]) -> float | None:
 
 
 def verdict(record: dict[str, Any]) -> str:
-    """pass, MISS, or why there is none."""
+    """pass, MISS, or the reason why there is no verdict."""
     ours = record["engines"].get("ours")
     if ours is None:
         return "not run"
@@ -37,7 +37,7 @@ def verdict(record: dict[str, Any]) -> str:
 
 
 def worst_first(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """What failed, what misses its target, what reaches it; each by falling ratio."""
+    """Failures first, then missed targets, then the rest; each group by falling ratio."""
     order = ("failed", "MISS", "pass", "no peer", "skipped", "not run")
     return sorted(
         results["workloads"],
@@ -67,7 +67,7 @@ def _row(record: dict[str, Any]) -> list[str]:
         _amount(ours, record["unit"]),
         _amount(best, record["unit"]),
         name,
-        # The floor's output is never touched, so its peak says nothing as a divisor.
+        # The floor never touches its output, so its peak is meaningless as a divisor.
         _times(ours, found.get("floor")) if record["unit"] == "seconds" else "–",
         _times(ours, found.get("limit")),
         TARGETS[record["family"]].text,
@@ -79,7 +79,7 @@ HEAD = ["workload", "ours/best", "ours", "best peer", "", "ours/floor", "ours/li
 
 
 def table(results: dict[str, Any]) -> str:
-    """One line per workload, then what was skipped or failed and why, then the count."""
+    """One line per workload, then what was skipped or failed and why, then the totals."""
     records = worst_first(results)
     rows = [HEAD, *map(_row, records)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
@@ -93,7 +93,7 @@ def table(results: dict[str, Any]) -> str:
                     reasons.setdefault(f"{how}: {engine}: {one[how]}", []).append(record["name"])
     lines += ["", *(f"{reason} ({', '.join(names)})" for reason, names in sorted(reasons.items()))]
     loads = [record.get("load", 0.0) for record in records]
-    # The engines take turns, so a load above their threads is somebody else's.
+    # The engines take turns, so a load above their number of threads comes from other programs.
     if loads and max(loads) > results["settings"]["threads"] + 2:
         lines += ["", f"the machine was busy (load up to {max(loads):.0f}): long runs mean little"]
     verdicts = [verdict(record) for record in records]

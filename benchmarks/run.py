@@ -1,6 +1,6 @@
-"""The driver: makes data and environments, runs the engines side by side, prints and plots.
+"""The driver: creates data and environments, runs the engines side by side, prints and plots.
 
-Needs the standard library alone; every engine runs in a process of its own environment.
+Needs only the standard library; every engine runs in a process of its own environment.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ def arguments() -> argparse.Namespace:
     add(
         "--small",
         action="store_true",
-        help="arrays of 32 MiB: a smoke run, its figures mean little",
+        help="arrays of 32 MiB: a smoke run, whose figures mean little",
     )
     add("--rounds", type=int, default=7)
     add("--quick", action="store_true", help="three rounds")
     add(
         "--only",
         metavar="PATTERN",
-        help="workloads whose name or family has this (regular expression)",
+        help="only workloads whose name or family matches (regular expression)",
     )
-    add("--engines", metavar="A,B", help="these engines alone")
+    add("--engines", metavar="A,B", help="only these engines")
     add("--threads", type=int, default=len(os.sched_getaffinity(0)), help="for every engine")
-    add("--list", action="store_true", help="print the workloads and end")
-    add("--profile", metavar="NAME", help="run one workload in a loop, in this very process")
+    add("--list", action="store_true", help="print the workloads and exit")
+    add("--profile", metavar="NAME", help="run one workload in a loop, in this process")
     add("--seconds", type=float, default=10, help="how long --profile runs")
     given = parser.parse_args()
     given.rounds = 3 if given.quick else given.rounds
@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
 
 
 def description(given: argparse.Namespace) -> dict[str, Any]:
-    """The workloads as the engines' environment lists them: this process may have no NumPy."""
+    """The workloads, as listed in the engines' environment: this process may not have NumPy."""
     ask = [environments.python("zarr"), "catalogue.py"]
     variables = environment(given.data, given.small, given.threads)
     done = subprocess.run(ask, cwd=HERE, env=variables, capture_output=True, text=True, check=True)
@@ -71,7 +71,7 @@ def profile(given: argparse.Namespace, catalogue: dict[str, Any]) -> None:
     if workload is None:
         raise SystemExit("no such workload; --list prints them")
     engine = given.engines.split(",")[0] if given.engines else "ours"
-    # Not closed as after a run: the scratch copy has to outlive this program.
+    # Not closed, unlike after a run: the scratch copy must outlive this program.
     bench = measure.Bench(given, catalogue)
     path = bench.dataset(workload["dataset"])
     if workload["writes"]:

@@ -1,9 +1,8 @@
 """Reads and writes over each kind of store, by this pipeline and by zarr-python's own: a table of ratios, the worst first.
 
-`python benchmarks/stores.py [KIND ...]` in an environment that holds this package, obstore, fsspec and icechunk. With
-`--peer PYTHON`, an interpreter of an environment that holds zarrs-python, that one takes its turns too, in a process of its own.
-Each engine takes its turn in every round; the table has the minimum of the rounds. A result that differs from what was written
-ends the run.
+Run `python benchmarks/stores.py [KIND ...]` in an environment with this package, obstore, fsspec and icechunk. With `--peer
+PYTHON`, the interpreter of an environment with zarrs-python, zarrs-python takes part too, in its own process. Each engine runs in
+every round; the table shows the minimum of the rounds. A result that differs from what was written ends the run.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ numbers = itertools.count()
 
 
 class Latency(MemoryStore):
-    """A store that takes 20 ms for each request."""
+    """A store that takes 20 ms per request."""
 
     async def get(self, *args: Any, **kwargs: Any) -> Any:
         await asyncio.sleep(0.02)
@@ -52,7 +51,7 @@ class Latency(MemoryStore):
         await asyncio.sleep(0.02)
         await super().set(*args, **kwargs)
 
-    # The fused pipeline would take these past the ones above.
+    # The fused pipeline would call these and bypass the methods above.
 
     def get_sync(self, *args: Any, **kwargs: Any) -> Any:
         time.sleep(0.02)
@@ -142,13 +141,13 @@ def measure(kind: str, engine: str, layout: str) -> dict[str, float]:
     zarr.config.set({"codec_pipeline.path": ENGINES[engine], "codec_pipeline.strict": True})
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "store"
-        # Not every store makes its own.
+        # Not every store creates its own directory.
         root.mkdir()
         return dict(work(kind, layout, STORES[kind](root)))
 
 
 class Peer:
-    """zarrs-python in a process of its own, which is kept alive."""
+    """zarrs-python in its own process, which stays alive."""
 
     def __init__(self, python: str) -> None:
         self.process = subprocess.Popen(
@@ -164,7 +163,7 @@ class Peer:
 
 
 def serve() -> None:
-    """Answers a `Peer`."""
+    """Serve the requests of a `Peer`."""
     for line in sys.stdin:
         kind, layout = json.loads(line)
         try:
@@ -174,7 +173,7 @@ def serve() -> None:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kinds", nargs="*", help=", ".join(STORES))
     parser.add_argument("--rounds", type=int, default=5)

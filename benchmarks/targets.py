@@ -1,4 +1,4 @@
-"""What each family of workloads has to reach. Figures in, verdict out; nothing is measured here."""
+"""The targets of each family of workloads. Figures in, verdict out; measures nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEBIBYTE = 1 << 20
 class Target:
     """`text` for the table; `holds` takes the minimum of each engine and a peak's allowance.
 
-    Without a figure of each of `needs`, and of one peer at least, there is no verdict.
+    There is no verdict without a figure for each engine in `needs` and for at least one peer.
     """
 
     text: str
@@ -77,7 +77,7 @@ def _import(figures: Figures, _: float) -> bool:
 
 
 def _peak(figures: Figures, allowed: float) -> bool:
-    # What zarr itself allocates for the call shows in the floor, whose output is never touched.
+    # The floor shows what zarr-python itself allocates for the call; it never touches its output.
     return figures["ours"] - figures["floor"] <= allowed
 
 
@@ -100,5 +100,5 @@ TARGETS = {
 
 
 def allowance(output: int, chunk: int, compressed: bool, threads: int) -> float:
-    """Bytes that a read's peak may grow by: the output and one (raw) or two chunks a thread."""
+    """How many bytes a read may add to the peak: the output, and one (raw) or two chunks per thread."""
     return output + (2 if compressed else 1) * max(chunk, MEBIBYTE) * threads

@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/text.py [--strings 500000] [--rounds 7]
 
-Each array is written and read by each pipeline in turn; the minimum of the rounds counts, and what was read is compared.
+Each pipeline in turn writes and reads each array. The result is the minimum of the rounds; what was read is compared.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def samples(count: int) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def layouts(values: np.ndarray[Any, Any], kind: str) -> dict[str, dict[str, Any]]:
-    """How they are stored: one chunk, some, many, and subchunks of a shard."""
+    """The layouts: one chunk, a few, many, and subchunks of a shard."""
     count = len(values)
     dtype = "variable_length_bytes" if kind == "bytes" else "string"
     return {
@@ -61,7 +61,7 @@ def layouts(values: np.ndarray[Any, Any], kind: str) -> dict[str, dict[str, Any]
 
 
 def fastest(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """The least time of each call in milliseconds; they take turns."""
+    """The minimum time of each call, in milliseconds; the calls alternate."""
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):
         for name, call in calls.items():

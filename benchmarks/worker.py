@@ -1,8 +1,8 @@
-"""One engine in one process: takes JSON lines on stdin, answers them on stdout, times the runs.
+"""One engine in one process: reads JSON lines from stdin, answers on stdout, times the runs.
 
     worker.py ENGINE [--fresh WORKLOAD | --loop WORKLOAD]
 
-Runs in the engine's own environment; nothing here knows which other engines exist.
+Runs in the engine's own environment; nothing here depends on which other engines exist.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Session:
         self.workload = WORKLOADS[name]
         self.array = self.open(path, self.workload.store)
         if self.workload.writes:
-            # In memory: a mapped file would add its page faults to the first write.
+            # In memory, because a mapped file would add its page faults to the first write.
             self.array.value = truth(ROOT, DATASETS[self.workload.dataset].base, SMALL).copy()
         return {}
 
@@ -74,7 +74,7 @@ class Session:
 
 
 class Oracle:
-    """The same protocol for the process that makes the data and says what is right."""
+    """The same protocol for the process that generates the data and decides what is right."""
 
     def create(self, name: str) -> dict[str, Any]:
         from datasets import DATASETS, create
@@ -82,7 +82,7 @@ class Oracle:
         return {"path": str(create(ROOT, DATASETS[name], SMALL))}
 
     def expect(self, name: str) -> dict[str, Any]:
-        """Checksum of what a read gives, or of what the array holds after a write."""
+        """Checksum of what a read returns, or of what the array contains after a write."""
         from checksum import checksum
         from datasets import DATASETS, truth
         from engines.with_numpy import opened
@@ -108,13 +108,13 @@ def answer(handler: Any, request: dict[str, Any]) -> dict[str, Any]:
         return getattr(handler, request["do"])(**arguments)
     except CannotDo as reason:
         return {"skipped": str(reason)}
-    except Exception as error:  # Whatever an engine raises is a result to report.
+    except Exception as error:  # Any exception of an engine is a result to report.
         traceback.print_exc()
         return {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:160]}
 
 
 def serve(make: Callable[[], Any]) -> None:
-    # Engines may print: the protocol keeps the real stdout for itself.
+    # Engines may print, so the protocol reserves the real stdout.
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     handler = make()
@@ -131,7 +131,7 @@ def memory(field: str) -> int:
 
 
 def measure_fresh(engine: Engine, workload: Workload) -> dict[str, Any]:
-    """Import and first read in seconds, or growth of the peak by one read in bytes."""
+    """Seconds for import and first read, or bytes by which one read raises the peak."""
     from checksum import checksum
     from datasets import array_path
 
@@ -149,10 +149,10 @@ def measure_fresh(engine: Engine, workload: Workload) -> dict[str, Any]:
 
 
 def loop(engine: Engine, workload: Workload, path: str) -> None:
-    """One workload again and again, for perf and strace."""
+    """Run one workload repeatedly, for perf and strace."""
     session = Session(engine)
     session.prepare(workload.name, path)
-    print(f"pid {os.getpid()}: {workload.name} on {engine.name}, Ctrl-C ends it", flush=True)
+    print(f"pid {os.getpid()}: {workload.name} on {engine.name}, stop with Ctrl-C", flush=True)
     end = time.perf_counter() + float(os.environ.get("BENCH_SECONDS", "10"))
     taken = []
     while time.perf_counter() < end:

@@ -38,12 +38,12 @@ class Workload:
         return self.kind in ("write", "update")
 
 
-# -- Selections, made once for each shape ---------------------------------------------------------
+# -- Selections, generated once per shape ---------------------------------------------------------
 
 
 @cache
 def boxes(shape: tuple[int, ...], count: int, side: int, within: int = 1) -> list[tuple]:
-    """`count` random cubes of `side`; with `within`, none crosses a chunk of that side."""
+    """`count` random cubes of `side`; with `within`, each lies within one chunk of that side."""
     rng = np.random.default_rng(7)
     found = []
     for _ in range(count):
@@ -59,7 +59,7 @@ def boxes(shape: tuple[int, ...], count: int, side: int, within: int = 1) -> lis
 
 @cache
 def rows(shape: tuple[int, ...], ordered: bool) -> tuple:
-    """64 distinct rows of the first axis, 80 wide: nine columns of chunks of 32³, one of 128³."""
+    """64 distinct rows of the first axis, 80 wide: they touch nine columns of chunks of 32³, or one of 128³."""
     index = np.random.default_rng(8).choice(shape[0], 64, replace=False)
     return (np.sort(index) if ordered else index, slice(40, 120), slice(40, 120))
 
@@ -136,7 +136,7 @@ def mask(array: Array) -> Any:
     return array.mask(one_percent(array.shape))
 
 
-# -- Writes: `array.value` is what the array shall hold -------------------------------------------
+# -- Writes: `array.value` is what the array must contain -------------------------------------------
 
 
 def write_whole(array: Array) -> None:
@@ -144,7 +144,7 @@ def write_whole(array: Array) -> None:
 
 
 def write_part(array: Array) -> None:
-    """A box that covers no chunk of 64³ completely along its faces."""
+    """A box whose faces cut through chunks of 64³."""
     box = (slice(10, 118), slice(20, 236), slice(20, 236))
     array.write(box, array.value[box])
 

@@ -1,6 +1,10 @@
-"""Writes the tables of docs/supported.md from tests/supported.py and supported_codecs.py; the text around them is the page's own.
+<<<<<<< HEAD
+"""Writes the tables of docs/supported.md from tests/support/supported.py and supported_codecs.py; the text around them is the page's own.
+=======
+"""Writes the tables of docs/supported.md from tests/supported.py and tests/supported_codecs.py. The page keeps its other text.
+>>>>>>> room/docs
 
-Needs nothing but Python. `--check` writes nothing, and fails if the page is not up to date.
+Needs nothing but Python. With `--check`, it writes nothing and fails if the page is out of date.
 """
 
 from __future__ import annotations
@@ -13,20 +17,19 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "supported.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
-import supported  # noqa: E402
-import supported_codecs  # noqa: E402
+from support import supported, supported_codecs  # noqa: E402
 
 _TABLE = re.compile(r"(<!-- table: (.+?) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
 
 
 def table(*rows: tuple[str, ...]) -> str:
-    """A Markdown table; the first row is its head."""
+    """A Markdown table; the first row is the header."""
     head, *body = rows
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *body))
 
 
 def remarks(row: supported.Row) -> str:
-    """A row's remark; for fallbacks with the reason, as the error states it."""
+    """A row's remark; for a fallback, followed by the reason that the error states."""
     if row.where != supported.FALLBACK:
         return row.remark
     reason = f"“{row.reason}”"
@@ -34,7 +37,7 @@ def remarks(row: supported.Row) -> str:
 
 
 def tables() -> dict[str, str]:
-    """Each table of the page, by its name there."""
+    """The tables of the page, by name."""
     return {
         "selections": table(
             ("zarr-python", "example"),
@@ -67,7 +70,7 @@ def tables() -> dict[str, str]:
 
 
 def filled(page: str) -> str:
-    """`page` with its tables up to date."""
+    """`page` with updated tables."""
     made = tables()
     names = [match[2] for match in _TABLE.finditer(page)]
     if sorted(names) != sorted(made):

@@ -1,6 +1,6 @@
-"""Write a volume through zarrs, read it back in several ways, and compare with zarr-python's own pipelines.
+"""Write a volume through zarrs, read it back in several ways, and compare the results with zarr-python's own pipelines.
 
-Run it with `make demo`. It takes a photograph that scikit-image ships, or any Zarr array that you name:
+Run it with `make demo`. It uses a photograph that scikit-image ships, or any Zarr array that you name:
 
     ZARRS_DEMO_ARRAY   path or URL of a Zarr array of any format, data type and number of dimensions
     ZARRS_DEMO_MB      size of the volume in megabytes, 300 by default
@@ -28,7 +28,7 @@ import zarrs
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The one setting that a program needs is the path of the pipeline. zarr's fused pipeline gets all CPUs as well, to be fair to it.
+# A program needs only one setting, the path of the pipeline. For a fair comparison, zarr's fused pipeline gets all CPUs too.
 PIPELINES: dict[str, dict[str, Any]] = {
     "zarr batched": {"codec_pipeline.path": "zarr.core.codec_pipeline.BatchedCodecPipeline"},
     "zarr fused": {
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def load_picture(size: int) -> np.ndarray:
-    """Return the array to stack: the one that the environment names, or the photograph; at most `size` bytes of it."""
+    """Return at most `size` bytes of the array to stack: the one that the environment names, or the photograph."""
     source = os.environ.get("ZARRS_DEMO_ARRAY")
     if source:
         array = zarr.open_array(source, mode="r")
@@ -85,9 +85,9 @@ def load_picture(size: int) -> np.ndarray:
 def stack(picture: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """Return a volume of about `size` bytes whose slices, along axis 0, are the picture shifted at random.
 
-    Shifted, because equal slices would compress to next to nothing, which no real volume does.
+    Equal slices would compress to next to nothing, unlike those of a real volume.
     """
-    # A tiny picture is repeated first, or the volume would have millions of slices.
+    # A tiny picture is repeated first; otherwise the volume would have millions of slices.
     copies = min(MB, size) // picture.nbytes
     if copies > 1:
         picture = np.concatenate([picture] * copies)
@@ -99,7 +99,7 @@ def stack(picture: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
 
 
 def divide(shape: tuple[int, ...], itemsize: int, limit: int) -> tuple[int, ...]:
-    """Return the shape, its longest axes halved until it holds at most `limit` bytes."""
+    """Return the shape with its longest axes halved until it holds at most `limit` bytes."""
     divided = list(shape)
     while np.prod(divided) * itemsize > max(limit, itemsize):
         axis = int(np.argmax(divided))
@@ -110,7 +110,7 @@ def divide(shape: tuple[int, ...], itemsize: int, limit: int) -> tuple[int, ...]
 def shard_shape(
     subchunk: tuple[int, ...], shape: tuple[int, ...], itemsize: int, limit: int
 ) -> tuple[int, ...]:
-    """Return a multiple of the subchunk's shape of at most `limit` bytes, as far as the array is that large."""
+    """Return a multiple of the subchunk's shape, of at most `limit` bytes and not much larger than the array."""
     shard = list(subchunk)
     while 2 * np.prod(shard) * itemsize <= limit and any(
         s < length for s, length in zip(shard, shape, strict=True)
@@ -138,7 +138,7 @@ def create(path: Path, volume: np.ndarray) -> zarr.Array:
 
 
 def write_with_progress(path: Path, volume: np.ndarray) -> None:
-    """Write the volume through zarrs, one row of shards after the other, and say what it does with such an array."""
+    """Write the volume through zarrs, one row of shards after the other, and print what runs in Rust."""
     with zarr.config.set(PIPELINES["zarrs"]):
         array = create(path, volume)
         print(
@@ -157,7 +157,7 @@ def write_with_progress(path: Path, volume: np.ndarray) -> None:
 
 
 def time_writes(directory: Path, volume: np.ndarray) -> dict[str, dict[str, list[float]]]:
-    """Write the volume whole with each pipeline in turn; zarr's own pipeline then reads what each has written."""
+    """Write the whole volume with each pipeline in turn; zarr's own pipeline then reads what each has written."""
     times: dict[str, list[float]] = {name: [] for name in PIPELINES}
     for round_number in tqdm(range(WRITE_ROUNDS), desc="Timing writes", leave=False):
         for name, settings in PIPELINES.items():
@@ -176,7 +176,7 @@ def time_writes(directory: Path, volume: np.ndarray) -> dict[str, dict[str, list
 def time_reads(
     path: Path, volume: np.ndarray, rng: np.random.Generator
 ) -> dict[str, dict[str, list[float]]]:
-    """Read crops, rows and the whole with each pipeline in turn; zarr's own comes first and the others must agree with it."""
+    """Read crops, rows and the whole volume with each pipeline in turn; the others must agree with zarr's own, which comes first."""
     crops = [random_crop(volume.shape, rng) for _ in range(50)]
     rows = np.sort(rng.choice(len(volume), size=min(10, len(volume)), replace=False))
     reads: dict[str, Callable[[zarr.Array], list[Any]]] = {
@@ -213,7 +213,7 @@ def random_crop(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[slice
 
 
 def check(what: str, result: Any, expected: Any) -> None:
-    """Leave with an error unless both arrays are the same, bit for bit (so that NaN equals NaN)."""
+    """Exit with an error unless both arrays are equal, bit for bit (so that NaN equals NaN)."""
     result, expected = np.ascontiguousarray(result), np.ascontiguousarray(expected)
     same = result.dtype == expected.dtype and result.shape == expected.shape
     if (
@@ -221,11 +221,11 @@ def check(what: str, result: Any, expected: Any) -> None:
     ):  # objects and variable-length text hold pointers, not values
         result, expected = result.view(np.uint8), expected.view(np.uint8)
     if not (same and np.array_equal(result, expected)):
-        sys.exit(f"MISMATCH: {what} is not what zarr's own pipeline gives")
+        sys.exit(f"MISMATCH: {what} differs from the result of zarr's own pipeline")
 
 
 def print_table(times: dict[str, dict[str, list[float]]]) -> None:
-    """Print minimum and median of the rounds, and how many times sooner than zarr's default pipeline each one is."""
+    """Print the minimum and median of the rounds, and the speed-up over zarr's default pipeline."""
     print("All pipelines read the same values.\n")
     print(f"{'':24}{'pipeline':14}{'minimum':>12}{'median':>12}{'speed-up':>12}")
     for operation, by_pipeline in times.items():

@@ -1,10 +1,11 @@
-"""Show what runs in Rust, and why the rest does not, for an array that does and one that does not.
+"""Show which parts of an array's work run in Rust, which in Python, and why an array falls back to zarr-python's own pipeline.
 
 Run it in an environment that has this package: `python examples/explain.py`.
 """
 
 from __future__ import annotations
 
+import numcodecs
 import numpy as np
 import zarr
 
@@ -13,21 +14,38 @@ import zarrs
 
 def main() -> None:
     zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
-    group = zarr.open_group({})  # in memory
+    store = zarr.storage.MemoryStore()
 
-    numbers = group.create_array("numbers", shape=(1000, 1000), chunks=(100, 100), dtype="f4")
+    # Everything in Rust.
+    numbers = zarr.create_array(
+        store, name="numbers", shape=(1000, 1000), chunks=(100, 100), dtype="f4"
+    )
     print(zarrs.explain(numbers))
 
-    # Text of variable length goes to zarr's own pipeline: the same values, only not sooner.
-    words = group.create_array("words", shape=(1000, 1000), chunks=(100, 100), dtype="string")
-    words[0, :2] = np.array(["zarr", "zarrs"])
-    print(zarrs.explain(words))
-    print(words[0, :3])
+    # A codec that Rust does not know: its Python code runs as a step, the rest stays in Rust.
+    encoded = zarr.create_array(
+        store,
+        name="encoded",
+        shape=(1000, 1000),
+        chunks=(100, 100),
+        dtype="f4",
+        zarr_format=2,
+        filters=[numcodecs.Base64()],
+    )
+    print(zarrs.explain(encoded))
 
-    # In strict mode that is an error, which names the cause.
+    # A rare fill value, one that ends with a null character, goes to zarr-python's own pipeline: the same values, only not faster.
+    words = zarr.create_array(
+        store, name="words", shape=(1000,), chunks=(100,), dtype="string", fill_value="?\0"
+    )
+    words[:2] = np.array(["zarr", "zarrs"])
+    print(zarrs.explain(words))
+    print(words[:2])
+
+    # In strict mode, that is an error which names the cause.
     with zarr.config.set({"codec_pipeline.strict": True}):
         try:
-            words[0, :3]
+            words[:2]
         except zarrs.UnsupportedError as error:
             print(f"{type(error).__name__}: {error}")
 

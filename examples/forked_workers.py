@@ -1,7 +1,7 @@
 """Read random crops in forked worker processes, as a training loop does.
 
 Run it in an environment that has this package: `python examples/forked_workers.py`. The parent
-reads first, so that its threads exist when the children are forked; each child makes its own.
+reads first, so its threads exist when the children are forked; each child creates its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
         zarr.create_array(path, data=volume, chunks=(16, 16, 16), shards=(64, 64, 64))
         expected = [crop_mean(path, seed) for seed in range(100)]
 
-        # "fork" keeps the configuration; with "spawn", set ZARR_CODEC_PIPELINE__PATH instead.
+        # "fork" inherits the configuration; with "spawn", set ZARR_CODEC_PIPELINE__PATH instead.
         with multiprocessing.get_context("fork").Pool(4) as pool:
             means = pool.starmap(crop_mean, [(path, seed) for seed in range(100)])
     assert means == expected

@@ -1,6 +1,6 @@
-"""What every test stands on: strict mode, the two native stores, zarr's own pipeline as the oracle.
+"""Fixtures of every test: strict mode, the two native stores, zarr's own pipeline as the oracle.
 
-Strict mode makes a green test show that Rust ran. The test files own arrays, selections and claims.
+In strict mode a passing test shows that Rust ran. Arrays, selections and claims belong to the test files.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import loopback
 import pytest
 import zarr
 from zarr.storage import LocalStore, MemoryStore
+
+from support import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +38,7 @@ def _chunks_in(store: Store) -> dict[str, bytes]:
     if isinstance(store, MemoryStore):
         found = {key: value.to_bytes() for key, value in store._store_dict.items()}
     elif isinstance(store, LocalStore):
-        # Every file counts, whatever its name: a temporary file left behind is a stray key.
+        # Every file counts, whatever its name: a leftover temporary file is a stray key.
         root = Path(store.root)
         files = (path for path in root.rglob("*") if path.is_file())
         found = {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
@@ -50,14 +51,14 @@ def _chunks_in(store: Store) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def strict_pipeline() -> Iterator[None]:
-    """zarrs, strict, for every array that a test opens."""
+    """Every array that a test opens uses zarrs in strict mode."""
     with zarr.config.set(UNDER_TEST):
         yield
 
 
 @pytest.fixture(params=["local", "memory"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
-    """A function that makes another empty store of the kind under test at each call."""
+    """A function that returns a new, empty store of the kind under test at each call."""
     made: list[Store] = []
 
     def make() -> Store:
@@ -77,17 +78,17 @@ def store(make_store: Callable[[], Store]) -> Store:
 
 @pytest.fixture
 def oracle() -> Callable[[], AbstractContextManager[None]]:
-    """``with oracle():`` is zarr's own batched pipeline, not strict.
+    """``with oracle():`` selects zarr's own batched pipeline.
 
-    An array keeps the pipeline it was opened with, and zarr's sharding codec asks for the
-    configured one at each call: open **and** use the oracle's arrays inside the context.
+    An array keeps the pipeline it was opened with, but zarr's sharding codec uses the one that is
+    configured at the time of each call: open **and** use the oracle's arrays inside the context.
     """
     return _zarrs_own_pipeline
 
 
 @pytest.fixture
 def chunks_in() -> Callable[[Store], dict[str, bytes]]:
-    """A function: store → {key: bytes} of everything stored but metadata, read without zarr."""
+    """A function: store → {key: bytes} of all stored objects except metadata, read without zarr."""
     return _chunks_in
 
 

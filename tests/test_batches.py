@@ -1,7 +1,7 @@
-"""Batches made by hand and handed straight to the pipeline, as loaders do.
+"""Batches built by hand and passed straight to the pipeline, as data loaders do.
 
 The oracle is NumPy in item order: zarr's own pipelines lose updates when one key occurs twice.
-Batches that zarr's own indexers make are test_indexing.
+Batches built by zarr's own indexers are in test_indexing.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHAPE, CHUNK = (32, 18), (8, 6)
 
 
 class Batch:
-    """Items for one array, what NumPy makes of them, and the calls on the array's pipeline."""
+    """Items for one array, NumPy's result for them, and the calls on the array's pipeline."""
 
     def __init__(self, array: zarr.Array, chunk: tuple[int, ...], **config: Any) -> None:
         self.array = array._async_array
@@ -177,7 +177,7 @@ def test_duplicate_points_are_written_in_order(
     np.testing.assert_array_equal(read_by(oracle, array), batch.numpy_write(data_of(SHAPE), value))
 
 
-def test_numpy_integers_bound_slices_and_select(
+def test_numpy_integers_are_accepted_as_bounds_and_indices(
     array: zarr.Array, oracle: Callable[[], Any]
 ) -> None:
     batch = Batch(array, CHUNK)
@@ -197,7 +197,7 @@ def test_numpy_integers_bound_slices_and_select(
     np.testing.assert_array_equal(read_by(oracle, array), batch.numpy_write(data_of(SHAPE), value))
 
 
-def test_a_batch_answers_per_item_and_in_order(store: Store) -> None:
+def test_a_batch_returns_one_result_per_item_in_order(store: Store) -> None:
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", fill_value=9, **LAYOUTS["zstd"])
     array[0:8, 0:6] = 1
     array[8:16, 6:12] = 2
@@ -213,7 +213,7 @@ def test_a_batch_answers_per_item_and_in_order(store: Store) -> None:
     assert out[:, 0].tolist() == [1, 9, 2, 1, 9]
 
 
-def test_an_item_that_selects_nothing_still_answers(array: zarr.Array) -> None:
+def test_an_item_that_selects_nothing_still_has_a_result(array: zarr.Array) -> None:
     batch = Batch(array, CHUNK)
     batch.add((0, 0), (slice(3, 3), slice(0, 6)), (slice(0, 0), slice(0, 6)))
     out = np.full((2, 6), 5, "int32")
@@ -232,7 +232,7 @@ def test_an_empty_write_does_nothing_even_to_a_read_only_store(array: zarr.Array
     "order", list(itertools.permutations(("int", "slice", "array"))), ids="-".join
 )
 @pytest.mark.parametrize("array_kind", ["sorted", "unsorted", "duplicates", "bool"])
-def test_int_slice_and_array_in_one_selection_follow_numpys_axis_rule(
+def test_an_int_a_slice_and_an_array_in_one_selection_follow_numpys_axis_order(
     store: Store, oracle: Callable[[], Any], order: tuple[str, ...], array_kind: str
 ) -> None:
     with oracle():
@@ -276,8 +276,8 @@ def test_drop_axes_squeezes_reads_and_widens_writes(
     np.testing.assert_array_equal(read_by(oracle, array), data)
 
 
-def test_each_item_keeps_to_its_own_spec(store: Store) -> None:
-    """Fill value and configuration come from the item: two specs may meet in one batch."""
+def test_each_item_follows_its_own_spec(store: Store) -> None:
+    """Fill value and configuration come from the item: one batch may contain two specs."""
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", fill_value=4, **LAYOUTS["zstd"])
     batch = Batch(array, CHUNK)
     other = Batch(array, CHUNK, write_empty_chunks=True)

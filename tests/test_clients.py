@@ -1,6 +1,6 @@
-"""Programs that use zarr-python as it is: dask's threads, processes and clusters, and xarray, over each kind of store.
+"""Unmodified clients of zarr-python: dask's threads, processes and clusters, and xarray, over each kind of store.
 
-What the stores themselves give is in test_remote_stores.py and test_servers.py.
+The stores themselves are tested in remote/test_stores.py and remote/test_servers.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import obstore.store
 import pytest
 import xarray as xr
 import zarr
-from loopback import BUCKET, HEADERS, S3
 from zarr.storage import (
     FsspecStore,
     LocalStore,
@@ -28,6 +27,8 @@ from zarr.storage import (
     WrapperStore,
     ZipStore,
 )
+
+from support.loopback import BUCKET, HEADERS, S3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def shared_store(kind: str, path: Path, s3: S3) -> Any:
-    """A store that other processes can reach."""
+    """A store that other processes can open."""
     prefix = f"clients-{next(numbers)}"
     if kind == "local":
         return LocalStore(path / prefix)
@@ -179,7 +180,7 @@ CASES = [*itertools.product(HERE, ENCODING), *itertools.product(SHARED, ["sharde
 def test_xarray_writes_appends_and_reads(tmp_path, s3, kind, encoding, oracle) -> None:
     store = xarray_store(kind, tmp_path, s3)
     try:
-        # As xarray does for reading; wrappers of old releases cannot.
+        # xarray opens arrays read-only; in old releases a wrapper cannot be made read-only.
         store if kind == "path" else store.with_read_only(True)
     except NotImplementedError:
         pytest.skip("cannot be made read-only")
@@ -211,7 +212,7 @@ def test_xarray_writes_appends_and_reads(tmp_path, s3, kind, encoding, oracle) -
         np.testing.assert_allclose(found.temperature[:3], whole.temperature[:3], **close)
 
 
-# xarray writes attributes after it made a node, and a zip file keeps both.
+# xarray writes attributes after it has created a node; the archive keeps both entries and warns.
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 def test_xarray_writes_and_reads_zip_files(tmp_path) -> None:
     whole = dataset()
@@ -236,7 +237,7 @@ def test_xarray_commits_and_reads_sessions_of_icechunk() -> None:
 def test_xarray_reads_over_http_with_headers(web) -> None:
     whole = dataset()
     name = f"dataset-{next(numbers)}"
-    # A web server lists nothing, so the metadata has to be in one place: version 2 has one.
+    # A web server cannot list keys, so the metadata has to be consolidated, as in format 2.
     whole.to_zarr(web.files / name, mode="w", zarr_format=2, consolidated=True)
     for url, options in (
         (f"{web.http}/{name}", {"headers": HEADERS}),

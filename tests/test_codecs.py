@@ -1,7 +1,7 @@
 """The codecs of Zarr 3 outside shards: zarr writes and zarrs reads, zarrs writes and zarr reads.
 
-Stored keys are always equal, stored bytes wherever zarr's own bytes are the only right ones.
-Shards are test_sharding, the compressors of format 2 are test_v2.
+Stored keys are always equal, stored bytes wherever the encoding is fully determined.
+Shards are in test_sharding.py, the compressors of format 2 in test_v2.py.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PARTS: list[Any] = [
 
 
 def values_of(dtype: str = "int32") -> npt.NDArray[Any]:
-    """Values that compress, but not to nothing."""
+    """Values that compress moderately."""
     return (np.arange(210) // 3 * 7).astype(dtype).reshape(SHAPE)
 
 
@@ -69,7 +69,7 @@ def both_ways(
     np.testing.assert_array_equal(read.vindex[rows, columns, rows], values[rows, columns, rows])
     with oracle():
         np.testing.assert_array_equal(zarr.open_array(ours, mode="r")[...], values)
-    # A partial write merges into what zarr wrote.
+    # A partial write merges into chunks that zarr wrote.
     changed = values.copy()
     read[PARTS[1]] = changed[PARTS[1]] = values[PARTS[1]] + values.dtype.type(1)
     with oracle():
@@ -112,7 +112,7 @@ def test_every_transposition(
     )
 
 
-def test_two_transpositions_apply_in_their_order(
+def test_two_transpositions_apply_in_order(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn
 ) -> None:
     both_ways(
@@ -164,7 +164,7 @@ def test_blosc(
 
 
 @pytest.mark.parametrize("typesize", [1, 2, 4, 7, 255])
-def test_blosc_with_a_type_size_of_its_own(
+def test_blosc_with_an_explicit_type_size(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, typesize: int
 ) -> None:
     compressor = BloscCodec(cname="lz4", shuffle="shuffle", typesize=typesize)
@@ -254,7 +254,7 @@ def test_every_shape_of_chunk(
     both_ways(make_store, oracle, chunks_in, values_of(), **options)
 
 
-def test_chunks_of_a_mebibyte_are_right_on_every_path(
+def test_chunks_of_a_mebibyte_are_correct_on_every_path(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn
 ) -> None:
     values = np.random.default_rng(0).integers(0, 1000, (3, 512, 400), "int32")

@@ -1,6 +1,6 @@
-"""A pipeline made of codecs alone, as zarr's sharding codec makes one: encode, decode, sizes.
+"""A pipeline built from codecs alone, as zarr's sharding codec builds it: encode, decode, sizes.
 
-zarr's own pipeline of the same codecs is the oracle. What arrays ask of a pipeline is test_contract.
+The oracle is zarr's own pipeline of the same codecs. Pipelines of arrays are in test_contract.py.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ CHAINS: dict[str, list[Codec]] = {
 
 
 def zarrs_and_zarr(codecs: list[Codec], spec: ArraySpec, *, evolved: bool) -> list[CodecPipeline]:
-    """The pipeline under test and zarr's own, made alike."""
+    """The pipeline under test and zarr's own, built from the same codecs."""
     ours = get_pipeline_class().from_codecs(codecs)
     with zarr.config.set({"codec_pipeline.path": OLD}):
         zarrs_own = get_pipeline_class()
     if not evolved:
         return [ours, zarrs_own.from_codecs(codecs)]
-    # Evolved one by one: in 3.1.6 the pipeline's own method loses its codecs on the way.
+    # Evolved one by one: in 3.1.6 the pipeline's own method loses codecs.
     evolved_codecs = [codec.evolve_from_array_spec(spec) for codec in codecs]
     return [ours.evolve_from_array_spec(spec), zarrs_own.from_codecs(evolved_codecs)]
 

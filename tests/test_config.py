@@ -1,6 +1,6 @@
-"""Each key of the configuration: its default, its effect, what a value without sense does.
+"""Each configuration key: its default, its effect, and the effect of an invalid value.
 
-Keys whose effect is concurrency are measured in test_interrupts.py, direct I/O in test_stores.py.
+Keys that limit concurrency are measured in test_interrupts.py, direct I/O in test_stores.py.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def array(store) -> zarr.Array[Any]:
 
 @pytest.fixture
 def unset() -> Iterator[None]:
-    """No key of ours is set, as in a program that only chose the pipeline."""
+    """Unsets every key of this package, as in a program that only selects the pipeline."""
     before = copy.deepcopy(zarr.config.config)
     for key in DEFAULTS:
         zarr.config.config["codec_pipeline"].pop(key, None)
@@ -87,17 +87,17 @@ def test_none_means_the_default(array, key) -> None:
 @pytest.mark.parametrize(
     ("key", "value"), [(key, value) for key, values in SENSELESS.items() for value in values]
 )
-def test_a_senseless_value_warns_with_its_key_and_the_default_is_used(array, key, value) -> None:
+def test_an_invalid_value_warns_with_its_key_and_the_default_is_used(array, key, value) -> None:
     name = f"codec_pipeline.{key}"
     with zarr.config.set({name: value}):
         with pytest.warns(UserWarning, match=name) as caught:
             found = array[:]
         assert len(caught) == 1
         np.testing.assert_array_equal(found, DATA)
-        # Told once, as long as nothing changes.
+        # Reported once, while the value stays the same.
         array[:] = DATA + 1
         np.testing.assert_array_equal(array[3:8, 3:8], (DATA + 1)[3:8, 3:8])
-    # Whoever turns warnings into errors has the answer all the same, or that error before any byte moved.
+    # With warnings turned into errors, a call either succeeds or raises before any byte is read or written.
     array[:] = DATA
     with zarr.config.set({name: value, "codec_pipeline.chunk_concurrent_minimum": 3}):
         with warnings.catch_warnings():
@@ -109,8 +109,8 @@ def test_a_senseless_value_warns_with_its_key_and_the_default_is_used(array, key
 
 
 @pytest.mark.parametrize("value", [0, "two", -3])
-def test_a_senseless_number_of_threads_of_zarr_warns_too(value) -> None:
-    # zarr itself cannot start its threads with it.
+def test_an_invalid_number_of_zarrs_threads_warns_too(value) -> None:
+    # zarr itself cannot start its thread pool with it.
     with zarr.config.set({"threading.max_workers": value}):
         with pytest.warns(UserWarning, match="threading.max_workers"):
             assert _config.current().max_workers is None
@@ -132,7 +132,7 @@ SENSIBLE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("settings", SENSIBLE, ids=str)
-def test_every_setting_gives_the_same_answers_and_takes_effect_between_calls(
+def test_every_setting_returns_the_same_values_and_takes_effect_between_calls(
     array, settings
 ) -> None:
     for _ in range(2):
@@ -145,19 +145,19 @@ def test_every_setting_gives_the_same_answers_and_takes_effect_between_calls(
             np.testing.assert_array_equal(array.oindex[[4, 1]], DATA[[4, 1]])
 
 
-def test_max_workers_of_the_pipeline_comes_before_that_of_zarr() -> None:
+def test_the_pipelines_max_workers_takes_precedence_over_zarrs() -> None:
     with zarr.config.set({"threading.max_workers": 3}):
         assert _config.current().max_workers == 3
         with zarr.config.set({"codec_pipeline.max_workers": 2}):
             assert _config.current().max_workers == 2
 
 
-class OwnSharding(ShardingCodec):
-    """A user's codec that zarr lets read and write the store by itself: it is left to zarr's own pipeline."""
+class PythonSharding(ShardingCodec):
+    """A Python codec that supports partial decoding and encoding, and is therefore left to zarr's own pipeline."""
 
 
 def falls_back() -> dict[str, Any]:
-    return {"chunks": 5, "serializer": OwnSharding(chunk_shape=(5,)), "compressors": None}
+    return {"chunks": 5, "serializer": PythonSharding(chunk_shape=(5,)), "compressors": None}
 
 
 def test_strict_is_read_when_a_call_starts() -> None:
@@ -170,7 +170,7 @@ def test_strict_is_read_when_a_call_starts() -> None:
         assert (array[:] == 3).all()
 
 
-def test_a_pickled_array_takes_the_configuration_of_where_it_is_used() -> None:
+def test_an_unpickled_array_uses_the_configuration_of_its_new_process() -> None:
     array = zarr.create_array(MemoryStore(), shape=20, dtype="int32", **falls_back())
     with zarr.config.set({"codec_pipeline.strict": False}):
         array[:] = 3
@@ -217,8 +217,8 @@ def test_the_environment_configures(variable, expected) -> None:
     name, value = variable.split("=")
     code = """
 import warnings, zarr
-class OwnSharding(zarr.codecs.ShardingCodec): pass
-more = {"serializer": OwnSharding(chunk_shape=(3,)), "compressors": None}
+class PythonSharding(zarr.codecs.ShardingCodec): pass
+more = {"serializer": PythonSharding(chunk_shape=(3,)), "compressors": None}
 array = zarr.create_array({}, shape=3, chunks=3, dtype="int32", **more)
 try:
     array[:] = 3

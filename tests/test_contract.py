@@ -1,7 +1,7 @@
-"""What zarr asks of a pipeline beside selections: results, configuration, equality, pickling.
+"""zarr's contract with a pipeline, except selections: results, configuration, equality, pickling.
 
-One claim per row of contract.md. Writing is test_writes, ``out=`` is test_out, batches are
-test_batches, a pipeline without an array is test_codecs_alone.
+One claim per row of contract.md. Writes are in test_writes.py, ``out=`` in test_out.py, batches in
+test_batches.py, pipelines without an array in test_codecs_alone.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def pipeline_of(array: zarr.Array) -> CodecPipeline:
 
 
 def run_python(code: str, **environment: str) -> str:
-    """What a fresh interpreter prints, with every warning an error."""
+    """The output of a new interpreter that turns every warning into an error."""
     completed = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         env={**os.environ, **environment},
@@ -59,7 +59,7 @@ def test_the_class_reports_the_module_that_the_configuration_names() -> None:
     assert (found.__module__, found.__qualname__) == ("zarrs", "ZarrsCodecPipeline")
 
 
-def test_the_config_path_alone_switches_it_on() -> None:
+def test_the_configured_path_alone_enables_the_pipeline() -> None:
     code = """
 import sys, zarr
 zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
@@ -70,7 +70,7 @@ print(type(array._async_array.codec_pipeline).__module__, array[...].tolist())
     assert run_python(code) == "zarrs [1, 2, 3, 4]"
 
 
-def test_the_environment_variable_alone_switches_it_on() -> None:
+def test_the_environment_variable_alone_enables_the_pipeline() -> None:
     code = """
 import zarr
 array = zarr.create_array({}, shape=(4,), chunks=(2,), dtype="i4")
@@ -79,7 +79,7 @@ print(type(array._async_array.codec_pipeline).__module__)
     assert run_python(code, ZARR_CODEC_PIPELINE__PATH="zarrs.ZarrsCodecPipeline") == "zarrs"
 
 
-def test_it_stays_off_until_it_is_asked_for() -> None:
+def test_the_pipeline_is_disabled_by_default() -> None:
     code = """
 import zarr
 array = zarr.create_array({}, shape=(4,), chunks=(2,), dtype="i4")
@@ -136,7 +136,7 @@ class TestReadMissingChunks:
         made[0:3, 0:4] = 1
         return made
 
-    def test_a_missing_chunk_is_an_error_when_asked_for(self, array: zarr.Array) -> None:
+    def test_a_missing_chunk_is_an_error_on_request(self, array: zarr.Array) -> None:
         from zarr.errors import ChunkNotFoundError
 
         assert (array[0:3, 0:4] == 1).all()
@@ -155,7 +155,7 @@ class TestReadMissingChunks:
         array[0, 0] = 1
         assert array[...].sum() == 1
 
-    def test_it_follows_with_config(self, array: zarr.Array) -> None:
+    def test_with_config_changes_the_setting(self, array: zarr.Array) -> None:
         assert array.with_config({"read_missing_chunks": True})[6, 8] == 0
 
 
@@ -164,7 +164,7 @@ class TestReadMissingChunks:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("shards", [None, (6, 8)])
-def test_the_configured_order_is_the_order_of_what_is_read(
+def test_a_read_returns_arrays_in_the_configured_order(
     store: Store, oracle: Callable[[], Any], order: str, shards: tuple[int, ...] | None
 ) -> None:
     with oracle():
@@ -179,7 +179,7 @@ def test_the_configured_order_is_the_order_of_what_is_read(
     np.testing.assert_array_equal(array[1:7:2, 2:9], DATA[1:7:2, 2:9])
 
 
-def test_the_configuration_of_order_changes_no_stored_byte(
+def test_the_configured_order_changes_no_stored_byte(
     make_store: Callable[[], Store], chunks_in: Callable[[Store], dict[str, bytes]]
 ) -> None:
     stored = []
@@ -275,7 +275,7 @@ def test_a_pickled_pipeline_picks_up_changed_configuration(store: Store) -> None
 
 
 @pytest.mark.skipif(not hasattr(LocalStore, "move"), reason="this zarr has no LocalStore.move")
-def test_a_moved_store_is_read_at_its_new_place(tmp_path: Path) -> None:
+def test_a_moved_store_is_read_at_its_new_location(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "old")
     array = zarr.create_array(store, shape=(7, 9), chunks=(3, 4), dtype="int32")
     array[...] = DATA

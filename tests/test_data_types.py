@@ -1,6 +1,6 @@
-"""Every fixed-size data type, both byte orders in memory and on disk, any fill value.
+"""Every fixed-size data type, in both byte orders in memory and in storage, with any fill value.
 
-zarr's own pipeline writes what is read here and reads what is written here; stored bytes are equal.
+zarr's own pipeline writes what the tests read and reads what they write; stored bytes are equal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHAPE, CHUNKS, SHARDS = (5, 7), (2, 3), (4, 6)
 
 # "unhashable type: 'writeable void-scalar'": zarr's own shards could not hold voids.
 VOIDS_IN_SHARDS = Version("3.4") <= ZARR
-# Before, the fields of a structure were stored in memory's byte order, whatever the codec said.
+# Before, the fields of a structure were stored in native byte order, whatever the codec specified.
 BIG_ENDIAN_STRUCTURES = Version("3.4") <= ZARR
 
 NUMBERS = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -46,7 +46,7 @@ STRUCTURES = {"flat": FLAT, "nested": NESTED, "sub_array": WITH_ARRAY}
 
 
 def values_of(dtype: Any, shape: tuple[int, ...] = SHAPE) -> npt.NDArray[Any]:
-    """Values that use every byte of the data type, NaN payloads among them."""
+    """Values that use every byte of the data type, including NaN payloads."""
     dtype = np.dtype(dtype)
     rng = np.random.default_rng(dtype.itemsize)
     if dtype.kind == "b":
@@ -62,7 +62,7 @@ def values_of(dtype: Any, shape: tuple[int, ...] = SHAPE) -> npt.NDArray[Any]:
             values[name] = values_of(field.base, (*shape, *field.shape))
         return values
     if dtype.kind in "Mm":
-        # Not every value of 64 bits: some NumPys refuse to compare the largest of other units.
+        # Not all 64-bit values: some releases of NumPy refuse to compare the largest in other units.
         return rng.integers(-(2**50), 2**50, shape).astype("<i8").view(dtype)
     raw = rng.integers(0, 256, (*shape, dtype.itemsize), dtype="uint8")
     return raw.view(dtype).reshape(shape)
@@ -74,7 +74,7 @@ def swapped(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def assert_same(actual: Any, expected: npt.NDArray[Any]) -> None:
-    """The same type and, so that NaN payloads count, the same bytes."""
+    """The same type and the same bytes, so that NaN payloads count."""
     actual = np.asarray(actual)
     assert actual.dtype == expected.dtype
     assert actual.shape == expected.shape
@@ -121,7 +121,7 @@ def test_every_data_type_is_read_and_written(
 
 @pytest.mark.parametrize("endian", ["big", "little"])
 @pytest.mark.parametrize("dtype", [one for one in SIMPLE if np.dtype(one).newbyteorder(">") != one])
-def test_the_codecs_byte_order_is_the_stored_one(
+def test_values_are_stored_in_the_codecs_byte_order(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, dtype: str, endian: Any
 ) -> None:
     serializer = BytesCodec(endian=endian)
@@ -220,7 +220,7 @@ def test_ml_dtypes_work_where_zarr_accepts_them(
 @pytest.mark.parametrize(
     "dtype", ["int16", "int32", "uint64", "float16", "complex64", "M8[s]", "U3"]
 )
-def test_memory_in_the_other_byte_order_is_swapped_on_the_way(
+def test_arrays_of_the_other_byte_order_are_swapped(
     store: Store, oracle: Oracle, dtype: str, endian: Any, shards: Any
 ) -> None:
     values = values_of(dtype)
@@ -319,7 +319,7 @@ def test_missing_chunks_and_the_rest_of_edge_chunks_hold_the_fill_value(
         other = zarr.create_array(theirs, **options)
         other[4, 6] = values[0, 0]
         other[0:2, 0:2] = values
-        # Not opened again: metadata in JSON does not keep the payload of a NaN.
+        # Not reopened: the metadata's JSON does not preserve the payload of a NaN.
         expected = np.asarray(other[...])
     assert chunks_in(ours) == chunks_in(theirs)
     assert_same(array[...], expected)

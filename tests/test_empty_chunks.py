@@ -1,4 +1,4 @@
-"""Chunks of nothing but the fill value: which are stored, kept or erased is zarr's own rule."""
+"""Empty chunks are stored, kept or erased by the same rules as under zarr's own pipeline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
 NAN_PAYLOAD = np.array([0x7FF8000000000123], "uint64").view("float64")[0]
 NAT = np.datetime64("NaT", "ns")
 STRUCT = np.dtype([("x", "<f8"), ("y", "<i4")])
-# name → (dtype, fill value, what fills the chunk, zarr format)
+# name → (dtype, fill value, content of the chunk, Zarr format)
 EMPTINESS: dict[str, tuple[Any, Any, Any, int]] = {
     "zero": ("float64", 0.0, 0.0, 3),
     "negative_zero": ("float64", 0.0, -0.0, 3),
@@ -87,7 +87,7 @@ EMPTINESS: dict[str, tuple[Any, Any, Any, int]] = {
 }
 
 
-# Known bug of old releases: a chunk of −0.0 counts as empty where the fill value is 0.0, and is lost.
+# Known bug of old releases: with fill value 0.0 a chunk of −0.0 counts as empty, and is lost.
 NEGATIVE_ZERO_IS_KEPT = Version("3.1.6") <= Version(zarr.__version__)
 
 
@@ -95,7 +95,7 @@ NEGATIVE_ZERO_IS_KEPT = Version("3.1.6") <= Version(zarr.__version__)
 @pytest.mark.parametrize("shards", [None, (4, 8)])
 @pytest.mark.parametrize("write_empty_chunks", [False, True])
 @pytest.mark.parametrize("name", EMPTINESS)
-def test_the_keys_left_by_a_write_are_those_that_zarr_leaves(
+def test_a_write_leaves_the_keys_that_zarr_leaves(
     store: Store,
     oracle: Oracle,
     chunks_in: ChunksIn,
@@ -134,7 +134,7 @@ def test_the_keys_left_by_a_write_are_those_that_zarr_leaves(
 
 
 @pytest.mark.parametrize("write_empty_chunks", [False, True])
-def test_writing_the_fill_value_erases_or_keeps_what_was_there(
+def test_writing_the_fill_value_erases_or_keeps_existing_chunks(
     store: Store, chunks_in: ChunksIn, layout: dict[str, Any], write_empty_chunks: bool
 ) -> None:
     config = {"write_empty_chunks": write_empty_chunks}
@@ -152,7 +152,7 @@ def test_writing_the_fill_value_erases_or_keeps_what_was_there(
     assert chunks_in(store).keys() == (before if write_empty_chunks else set())
 
 
-def test_an_emptied_subchunk_is_left_out_of_its_shard(
+def test_an_emptied_subchunk_is_omitted_from_its_shard(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn
 ) -> None:
     def write() -> dict[str, bytes]:

@@ -1,7 +1,7 @@
-"""Damaged chunks: the exception that zarr's own pipeline raises, the chunk key in it, memory bounded, the process alive.
+"""Damaged chunks: zarr's own exception class, the chunk key in the message, bounded memory, no crash.
 
-Each engine reads in a process of its own, since one that dies of damaged bytes must not take the tests along.
-Faults of the file system are in test_stores.py.
+Each pipeline reads in a separate process, so that a crash on damaged bytes does not end the test run.
+Faults of the file system are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ SUBCHUNKS = 6
 
 
 def index_with(first: Callable[[bytes, tuple[int, int]], tuple[int, int]]) -> Callable[..., bytes]:
-    """A damage that gives the first subchunk another place; the index keeps a right checksum."""
+    """A damage that changes the first subchunk's entry in the index; the index keeps a valid checksum."""
 
     def damage(shard: bytes, at_start: bool) -> bytes:
         length = 16 * SUBCHUNKS
@@ -125,7 +125,7 @@ def index_with(first: Callable[[bytes, tuple[int, int]], tuple[int, int]]) -> Ca
     return damage
 
 
-# Each takes the shard and the second subchunk's (offset, size).
+# Each function takes the shard and the second subchunk's (offset, size).
 INDEX_DAMAGES: dict[str, Callable[[bytes, bool], bytes]] = {
     "sum_overflows": index_with(lambda shard, second: (MISSING - 1, 100)),
     "sum_overflows_to_inside": index_with(lambda shard, second: (MISSING - 99, 200)),
@@ -149,7 +149,7 @@ SELECTIONS: dict[str, Any] = {
     "rows": ([3, 1], slice(None)),
 }
 OWN = "zarr.core.codec_pipeline.BatchedCodecPipeline"
-# The files first, then the same bytes in memory.
+# From files first, then from memory.
 READS = [(store, name) for store in ("files", "memory") for name in SELECTIONS]
 
 
@@ -158,14 +158,14 @@ def chunk_key(coding: str) -> str:
 
 
 def read(pipeline: str, root: str, coding: str, damage: str) -> list[tuple[str, Any, str]]:
-    """For each of READS ("raised", class, message) or ("read", bytes, ""); not in this process."""
+    """For each of READS ("raised", class, message) or ("read", bytes, ""). Runs in a subprocess."""
     strict = {"codec_pipeline.strict": True, "codec_pipeline.max_workers": 2}
     zarr.config.set({"codec_pipeline.path": pipeline, **strict})
     directory = Path(root) / coding
     chunk = directory / chunk_key(coding)
     if not directory.exists():
         more = CODINGS[coding]
-        # Both readers get the same bytes: zarr's, since encoders differ.
+        # Both pipelines read the same bytes, written by zarr, since encoders differ.
         with zarr.config.set({"codec_pipeline.path": OWN}):
             array = zarr.create_array(directory, shape=SHAPE, chunks=CHUNKS, dtype="int32", **more)
             array[:] = DATA
@@ -193,7 +193,7 @@ def outcome(array: Any, selection: Any) -> tuple[str, Any, str]:
 
 
 class Reader:
-    """Reads damaged arrays in a process that may die."""
+    """Reads damaged arrays in a process that may crash."""
 
     def __init__(self, pipeline: str, root: Path) -> None:
         self.pipeline, self.root = pipeline, str(root)
@@ -212,7 +212,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Reader, Reader]]:
-    """zarr's own pipeline and ours."""
+    """zarr's own pipeline and the one under test."""
     both = (
         Reader(OWN, tmp_path_factory.mktemp("zarr")),
         Reader("zarrs.ZarrsCodecPipeline", tmp_path_factory.mktemp("zarrs")),
@@ -227,7 +227,7 @@ NEGATIVE = "numcodecs makes a bytes object of negative size"
 IMPOSSIBLE = "zarr asks its store for a range that no file can have; here it is just too short"
 WRAPPED = "zarr's sum of offset and size wraps around, and it decodes nothing"
 # (part of the coding's name, damage or None for any) → the class that zarr raises (None: it reads),
-# those that we may raise instead, and why they differ.
+# the classes that zarrs may raise instead, and why they differ.
 DELIBERATE: list[tuple[str, str | None, str | None, set[str], str]] = [
     ("blosc", "last_byte_gone", None, {"RuntimeError"}, PAST_THE_END),
     ("blosc", "one_byte", "SystemError", {"RuntimeError"}, NEGATIVE),
@@ -261,17 +261,17 @@ def check(readers: tuple[Reader, Reader], coding: str, damage: str) -> None:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("coding", CODINGS)
-def test_a_damaged_chunk_gives_what_zarr_gives(readers, coding, damage) -> None:
+def test_a_damaged_chunk_is_read_or_refused_as_by_zarr(readers, coding, damage) -> None:
     check(readers, coding, damage)
 
 
 @pytest.mark.parametrize("damage", INDEX_DAMAGES)
 @pytest.mark.parametrize("coding", ["sharded_raw", "sharded_zstd", "sharded_index_at_start"])
-def test_a_damaged_shard_index_gives_what_zarr_gives(readers, coding, damage) -> None:
+def test_a_damaged_shard_index_is_read_or_refused_as_by_zarr(readers, coding, damage) -> None:
     check(readers, coding, damage)
 
 
-# Whose header announces the decoded size, where it does so.
+# Formats whose header declares the decoded size, and where it does.
 ANNOUNCING: dict[str, tuple[Any, range]] = {
     "zstd": (ZstdCodec(), range(5, 9)),
     "zstd_checksum": (ZstdCodec(checksum=True), range(5, 9)),
@@ -283,8 +283,10 @@ ANNOUNCING: dict[str, tuple[Any, range]] = {
 
 @pytest.mark.parametrize("coding", ANNOUNCING)
 @pytest.mark.parametrize("shards", [False, True])
-def test_a_flipped_bit_in_an_announced_size_gives_what_zarr_gives(oracle, coding, shards) -> None:
-    """Sizes up to gigabytes, of small chunks and of some in several blocks; whole, and in part."""
+def test_a_flipped_bit_in_a_declared_size_is_read_or_refused_as_by_zarr(
+    oracle, coding, shards
+) -> None:
+    """Declared sizes up to gigabytes, for small chunks and for chunks of several blocks, read whole and in part."""
     codec, announced = ANNOUNCING[coding]
     if shards and coding.startswith("v2"):
         pytest.skip("format 2 has no shards")
@@ -308,7 +310,7 @@ def test_a_flipped_bit_in_an_announced_size_gives_what_zarr_gives(oracle, coding
                 assert found == expected, (length, bit, chosen)
 
 
-# -- bytes that announce, or become, far more than the chunk ----------------------------------------
+# -- decompression bombs ----------------------------------------------------------------------------
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -318,7 +320,7 @@ def zstd_of_2_62() -> bytes:
 
 
 def zstd_of_8_gb() -> bytes:
-    # Blocks of one byte, 128 KiB times, in a frame that does not say how long it is.
+    # Run-length blocks of 128 KiB each, in a frame that does not declare its content size.
     run = (1 << 1 | (1 << 17) << 3).to_bytes(3, "little") + b"\0"
     return ZSTD_MAGIC + b"\x00\x58" + run * (1 << 16) + b"\1\0\0"
 
@@ -349,7 +351,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 def read_bomb(coding: str, data: bytes, directory: str) -> tuple[str, str, int]:
-    """The error's class and message, and by how many bytes the process grew at its most."""
+    """The error's class and message, and by how many bytes the peak memory of the process grew."""
     pipeline = {"codec_pipeline.path": "zarrs.ZarrsCodecPipeline", "codec_pipeline.strict": True}
     zarr.config.set(pipeline)
     more = CODINGS[coding]
@@ -371,7 +373,7 @@ def bomb_reader() -> Iterator[ProcessPoolExecutor]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_chunk_that_would_fill_the_memory_is_refused(bomb_reader, tmp_path, name) -> None:
+def test_a_decompression_bomb_is_refused_in_bounded_memory(bomb_reader, tmp_path, name) -> None:
     coding, make = BOMBS[name]
     data = make()
     if coding.startswith("sharded"):
@@ -388,13 +390,13 @@ def test_a_chunk_that_would_fill_the_memory_is_refused(bomb_reader, tmp_path, na
 
 @pytest.fixture(params=["crc32c", "zstd_crc32c", "sharded_crc32c"])
 def wrong_checksum(request, store) -> zarr.Array[Any]:
-    """An array whose first (sub)chunk has sound data and a wrong checksum."""
+    """An array whose first chunk or subchunk has valid data and a wrong checksum."""
     options = CODINGS[request.param]
     array = zarr.create_array(store, shape=SHAPE, chunks=CHUNKS, dtype="int32", **options)
     array[:] = DATA
     key = "c/0/0"
     sound = sync(store.get(key, cpu.buffer_prototype)).to_bytes()
-    # Subchunks are 4 × 8 × 4 bytes long, with their checksums behind them.
+    # Subchunks of 4 × 8 × 4 bytes, each followed by its checksum.
     position = 4 * 8 * 4 if request.param.startswith("sharded") else len(sound) - 1
     damaged = cpu.Buffer.from_bytes(flipped(sound, position))
     sync(store.set(key, damaged))
@@ -410,6 +412,6 @@ def test_checksums_are_verified_in_partial_reads_too(wrong_checksum, validate, s
 
 
 @pytest.mark.parametrize("selection", [(slice(None),), (slice(0, 1), slice(0, 1)), (0, 0)])
-def test_checksums_of_chunks_are_skipped_on_demand(wrong_checksum, selection) -> None:
+def test_verification_of_chunk_checksums_can_be_disabled(wrong_checksum, selection) -> None:
     with zarr.config.set({"codec_pipeline.validate_checksums": False}):
         np.testing.assert_array_equal(wrong_checksum[selection], DATA[selection])

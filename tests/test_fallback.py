@@ -1,4 +1,4 @@
-"""What Rust leaves to zarr's own pipeline: the right answers, the reason kept, silence unless asked, refusal in strict mode."""
+"""Calls that fall back to zarr's own pipeline: correct results, a recorded reason, no warning by default, refusal in strict mode."""
 
 from __future__ import annotations
 
@@ -30,49 +30,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# A codec that numcodecs brings; zarr warns when it is made, not here.
-# numcodecs takes a size below one for none at all; the engine leaves such a configuration to it.
+# A codec of numcodecs; zarr warns when it is created, the pipeline does not.
+# numcodecs reads a size below one as no size; such a configuration runs as a Python step.
 ODD = {"name": "numcodecs.shuffle", "configuration": {"elementsize": 0.5}}
 DATA = np.arange(1, 121, dtype="int32").reshape(12, 10)
 
 
 class OtherNDBuffer(cpu.NDBuffer):
-    """Stands for a buffer of another device: not zarr's own class."""
+    """Stands in for a buffer on another device: not zarr's own class."""
 
 
-class OwnSharding(ShardingCodec):
-    """A user's codec that zarr lets read and write the store by itself."""
+class PythonSharding(ShardingCodec):
+    """A Python codec that supports partial decoding and encoding."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "name": "own_sharding"}
+        return {**super().to_dict(), "name": "python_sharding"}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Any:
         return super().from_dict({**data, "name": "sharding_indexed"})
 
 
-register_codec("own_sharding", OwnSharding)
-OWN_SHARDS = OwnSharding(chunk_shape=(2, 5), codecs=[BytesCodec(), ZstdCodec()])
+register_codec("python_sharding", PythonSharding)
+PYTHON_SHARDS = PythonSharding(chunk_shape=(2, 5), codecs=[BytesCodec(), ZstdCodec()])
 
 
-class OwnGzip(GzipCodec):
-    """A user's codec under a built-in's name: it counts what it decodes."""
+class CountingGzip(GzipCodec):
+    """A Python codec registered under a built-in's name; it counts the chunks it decodes."""
 
     decoded = 0
 
     async def _decode_single(self, *arguments: Any) -> Any:
-        OwnGzip.decoded += 1
+        CountingGzip.decoded += 1
         return await super()._decode_single(*arguments)
 
     if hasattr(GzipCodec, "_decode_sync"):
 
         def _decode_sync(self, *arguments: Any) -> Any:
-            OwnGzip.decoded += 1
+            CountingGzip.decoded += 1
             return super()._decode_sync(*arguments)
 
 
 class Case(NamedTuple):
-    """What falls back: a part of the reason, the array's options, its data and its store."""
+    """An array that falls back: a part of the reason, the array's options, its data and its store."""
 
     reason: str
     options: dict[str, Any]
@@ -81,9 +81,9 @@ class Case(NamedTuple):
 
 
 CASES: dict[str, Case] = {
-    "codec": Case("OwnSharding", {"serializer": OWN_SHARDS, "compressors": None}),
+    "codec": Case("PythonSharding", {"serializer": PYTHON_SHARDS, "compressors": None}),
 }
-# These codecs are outside the specification, and zarr says so.
+# zarr warns that these codecs are outside the specification.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3"),
     pytest.mark.filterwarnings("ignore:The data type"),
@@ -104,7 +104,7 @@ def lenient() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def fresh_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process in which nothing has fallen back yet."""
+    """Resets the recorded reasons, as in a process without a fallback so far."""
     monkeypatch.setattr(_fallback, "_logged", set())
     monkeypatch.setattr(_fallback, "_warned", set())
     monkeypatch.setitem(_fallback.counters, "fallback", {})
@@ -112,7 +112,7 @@ def fresh_reasons(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def unexpected(caught: pytest.WarningsRecorder) -> list[str]:
     messages = [str(warning.message) for warning in caught]
-    # zarr's own advice on the codec that is not native.
+    # zarr's own warning about the codec.
     return [message for message in messages if not message.startswith("Numcodecs codecs are not")]
 
 
@@ -122,7 +122,7 @@ def create(case: Case, store: Any = None) -> zarr.Array[Any]:
 
 
 @pytest.mark.usefixtures("lenient")
-def test_the_answers_are_right_and_the_reason_is_kept(case, recwarn) -> None:
+def test_results_are_correct_and_the_reason_is_recorded(case, recwarn) -> None:
     array = create(case)
     array[:] = case.data
     expected = case.data.copy()
@@ -154,7 +154,7 @@ def test_the_reason_is_logged_once(case, caplog) -> None:
 
 
 @pytest.mark.usefixtures("lenient")
-def test_a_warning_is_given_once_per_reason_and_on_demand_only(case) -> None:
+def test_a_warning_is_issued_once_per_reason_and_only_if_enabled(case) -> None:
     array = create(case)
     with zarr.config.set({"codec_pipeline.warn_fallback": True}):
         with warnings.catch_warnings(record=True) as caught:
@@ -168,11 +168,11 @@ def test_a_warning_is_given_once_per_reason_and_on_demand_only(case) -> None:
 
 
 @pytest.mark.usefixtures("lenient")
-def test_a_warning_asked_for_later_is_given_though_the_reason_was_logged() -> None:
+def test_a_warning_enabled_later_is_issued_even_if_the_reason_was_logged() -> None:
     array = create(CASES["codec"])
     array[:] = DATA
     with zarr.config.set({"codec_pipeline.warn_fallback": True}):
-        with pytest.warns(UserWarning, match="OwnSharding"):
+        with pytest.warns(UserWarning, match="PythonSharding"):
             array[:]
 
 
@@ -242,31 +242,31 @@ def test_explain_reads_nothing_and_works_under_another_pipeline(oracle, tmp_path
     assert "codec_pipeline.path" in explanation.reasons[0]
 
 
-# -- somebody else's classes ------------------------------------------------------------------------
+# -- third-party classes ----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def own_gzip() -> Iterator[type[OwnGzip]]:
-    """The user's class under the built-in's name."""
-    register_codec("gzip", OwnGzip)
-    name = f"{OwnGzip.__module__}.{OwnGzip.__qualname__}"
+def counting_gzip() -> Iterator[type[CountingGzip]]:
+    """Registers the Python codec under the built-in's name."""
+    register_codec("gzip", CountingGzip)
+    name = f"{CountingGzip.__module__}.{CountingGzip.__qualname__}"
     with zarr.config.set({"codecs.gzip": name}):
-        OwnGzip.decoded = 0
-        yield OwnGzip
+        CountingGzip.decoded = 0
+        yield CountingGzip
 
 
 @pytest.mark.parametrize("sharded", [False, True])
-def test_a_codec_registered_over_a_built_in_is_called(own_gzip, sharded) -> None:
+def test_a_codec_registered_over_a_built_in_is_called(counting_gzip, sharded) -> None:
     store = MemoryStore()
     shards = (12, 10) if sharded else None
     more = {"chunks": (4, 5), "shards": shards, "dtype": "int32", "compressors": GzipCodec()}
     zarr.create_array(store, shape=(12, 10), **more)
     array = zarr.open_array(store)
     assert zarrs.explain(array).native
-    assert ("OwnGzip", "Python") in zarrs.explain(array).steps
+    assert ("CountingGzip", "Python") in zarrs.explain(array).steps
     array[:] = DATA
     np.testing.assert_array_equal(array[:], DATA)
-    assert own_gzip.decoded >= 6
+    assert counting_gzip.decoded >= 6
 
 
 def test_a_buffer_of_another_class_is_left_to_zarr() -> None:
@@ -284,17 +284,17 @@ def test_a_buffer_of_another_class_is_left_to_zarr() -> None:
     np.testing.assert_array_equal(array[1:9], DATA[1:9])
 
 
-# -- zarr's own sharding codec asks the configured pipeline for subchunks and index -----------------
+# -- inner pipelines of zarr's own sharding codec ---------------------------------------------------
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_shard_indexes_of_another_pipeline_pass_through_us(recwarn, oracle, strict) -> None:
+def test_shard_indexes_of_another_pipeline_pass_through_this_one(recwarn, oracle, strict) -> None:
     store = MemoryStore()
     with oracle():
         array = zarr.create_array(
             store, shape=(12, 10), shards=(12, 10), chunks=(4, 5), dtype="int32", compressors=ODD
         )
-    # The array keeps zarr's pipeline, but its sharding codec finds us in the configuration.
+    # The array keeps zarr's pipeline, but its sharding codec uses the configured one.
     with zarr.config.set(
         {"codec_pipeline.strict": strict, "codec_pipeline.warn_fallback": not strict}
     ):
@@ -323,11 +323,11 @@ def test_codecs_alone_decode_and_encode_in_strict_mode(evolved) -> None:
         pipeline = pipeline.evolve_from_array_spec(spec)
     value = cpu.NDBuffer.from_numpy_array(DATA[:4, :5])
 
-    async def there_and_back() -> Any:
+    async def round_trip() -> Any:
         encoded = list(await pipeline.encode([(value, spec), (None, spec)]))
         assert encoded[1] is None
         return list(await pipeline.decode(list(zip(encoded, [spec, spec], strict=True))))
 
-    decoded = asyncio.run(there_and_back())
+    decoded = asyncio.run(round_trip())
     np.testing.assert_array_equal(decoded[0].as_numpy_array(), DATA[:4, :5])
     assert decoded[1] is None

@@ -1,6 +1,6 @@
-"""Shortcuts equal the general path, and are taken: bytes, system calls and decodes are counted, memory is measured.
+"""Fast paths are taken and equal the general path: bytes, system calls and decodes are counted, memory is measured.
 
-That something was not decoded is shown with garbage in its place.
+Bytes that must not be decoded are replaced by garbage.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ SELECTIONS: dict[str, Any] = {
 
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_path_gives_what_numpy_gives(store, layout, setting) -> None:
+def test_every_path_returns_what_numpy_returns(store, layout, setting) -> None:
     settings = {f"codec_pipeline.{key}": value for key, value in SETTINGS[setting].items()}
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", **LAYOUTS[layout])
     with zarr.config.set(settings):
@@ -96,7 +96,7 @@ OUTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("out", OUTS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_decoding_to_its_place_equals_decoding_beside_it(layout, out) -> None:
+def test_decoding_in_place_equals_decoding_into_a_buffer(layout, out) -> None:
     array = zarr.create_array({}, shape=SHAPE, dtype="int32", **LAYOUTS[layout])
     array[:] = DATA
     filled = OUTS[out]()
@@ -109,7 +109,7 @@ def test_decoding_to_its_place_equals_decoding_beside_it(layout, out) -> None:
 
 @contextmanager
 def counted() -> Iterator[dict[str, int]]:
-    """Bytes read (rchar) and read calls (syscr) of this process inside the block, files or not."""
+    """Bytes read (rchar) and read calls (syscr) of this process inside the block, from files and anything else."""
 
     def count() -> dict[str, int]:
         lines = Path("/proc/self/io").read_text().splitlines()
@@ -122,7 +122,7 @@ def counted() -> Iterator[dict[str, int]]:
     found.update({name: after[name] - before[name] for name in after})
 
 
-# What the event loop's own wake-ups and the counting itself may read.
+# Allowance for the event loop's wake-ups and the counting itself.
 SLACK = 4096
 
 
@@ -176,7 +176,7 @@ def test_a_subchunk_of_a_shard_costs_the_index_and_itself(tmp_path, compressors,
     with counted() as found:
         array[500, 500]
     assert found["rchar"] <= index + subchunk + SLACK
-    # However many points and runs hit a shard, its index is read once, and each subchunk.
+    # However many points and runs fall into a shard, its index and each subchunk are read once.
     points = np.random.default_rng(1).integers(0, 64, (2, 3000))
     with counted() as found:
         array.vindex[tuple(points)]
@@ -217,12 +217,12 @@ def damage_all(root: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["zstd", "sharded_zstd", "one_shard"])
-def test_a_complete_write_does_not_read_what_was_there(tmp_path, layout) -> None:
+def test_a_complete_write_does_not_read_existing_chunks(tmp_path, layout) -> None:
     array = zarr.create_array(tmp_path, shape=SHAPE, dtype="int32", **LAYOUTS[layout])
     array[:] = DATA
     damage_all(tmp_path)
     if "shard" in layout:
-        # zarr reads an edge shard whose subchunks beyond the edge are not covered.
+        # zarr reads an edge shard if the write does not cover the subchunks beyond the edge.
         array = zarr.open_array(tmp_path)
         rows, columns = (192, 256) if layout != "one_shard" else (0, 0)
     else:
@@ -232,7 +232,7 @@ def test_a_complete_write_does_not_read_what_was_there(tmp_path, layout) -> None
 
 
 def subchunk_of_noise(root: Path) -> tuple[zarr.Array[Any], Path, slice]:
-    """A shard of four zstd subchunks, of which the last was replaced by noise; where that lies."""
+    """A shard of four zstd subchunks, the last replaced by noise; returns the position of the noise."""
     array = zarr.create_array(root, shape=(8, 8), chunks=(4, 4), shards=(8, 8), dtype="int32")
     array[:] = np.arange(1, 65).reshape(8, 8)
     shard = root / "c/0/0"
@@ -296,7 +296,7 @@ def test_a_chunk_costs_three_system_calls_or_four(tmp_path, compressors, calls) 
     second = traced[traced.index("/marker-second") : traced.index("/marker-end")]
     made = [line for line in second.splitlines() if "resumed>" not in line]
     assert len([line for line in made if "/a/c/" in line]) == 256
-    # The event loop has some of its own.
+    # The event loop makes system calls of its own.
     assert len(made) <= 256 * calls + 40
 
 
@@ -359,12 +359,12 @@ def large(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @linux
 def test_a_whole_read_needs_its_output_and_little_more(large) -> None:
     [peak] = peaks(large, "print(peak(lambda: array[:])[0])")
-    # Two chunks or 1 MiB a thread, and as much again for whatever the interpreter does.
+    # Two chunks or 1 MiB for each thread, and as much again for the interpreter.
     assert peak <= 64 * MIB + 16 * MIB
 
 
 @linux
-def test_a_list_needs_little_more_than_the_slice(large) -> None:
+def test_a_list_selection_needs_little_more_memory_than_the_slice(large) -> None:
     code = """
 rows = np.arange(4096)
 rows[1::2] = rows[1::2][::-1]

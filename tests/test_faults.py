@@ -1,4 +1,4 @@
-"""Faults of the file system: what is no chunk file, failed writes, limits and permissions, a full disk.
+"""Faults of the file system: keys that are no regular files, failed writes, limits, permissions, a full disk.
 
 The oracle is zarr's own pipeline on a copy of the same store. Damaged bytes are in test_errors.py.
 """
@@ -46,7 +46,7 @@ def create(store: Any, layout: dict[str, Any], **more: Any) -> zarr.Array[Any]:
 
 
 def run_python(code: str, *arguments: Any, before: Sequence[Any] = ()) -> str:
-    """What `code` prints in another process, with the pipeline chosen by the environment alone."""
+    """The output of `code` in another process, where the environment alone selects the pipeline."""
     command = [*before, sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
     environment = {**os.environ, **PIPELINE}
     done = subprocess.run(
@@ -103,7 +103,7 @@ OBSTACLES = [directory_for_key, file_for_parent, dangling_link, link_to_file]
 @pytest.mark.skipif(sys.platform == "win32", reason="other errors, and no links")
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("obstacle", OBSTACLES, ids=lambda function: function.__name__)
-def test_what_is_no_chunk_file_is_treated_as_zarr_treats_it(
+def test_a_key_that_is_no_regular_file_is_treated_as_by_zarr(
     tmp_path, layout, obstacle, action, oracle
 ) -> None:
     if obstacle is dangling_link and Version(zarr.__version__) < Version("3.1.3"):
@@ -122,7 +122,7 @@ def test_what_is_no_chunk_file_is_treated_as_zarr_treats_it(
 
 
 def block(root: Path, key: str) -> None:
-    """Makes the chunk `key` impossible to write."""
+    """Makes writes to the chunk `key` fail."""
     (root / key).unlink()
     (root / key).mkdir()
     (root / key / "file").write_text("")
@@ -146,7 +146,7 @@ def test_a_failed_write_leaves_the_other_chunks_whole(tmp_path, layout, workers)
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1 + 12
 
 
-def test_the_first_error_in_the_order_of_the_batch_is_raised(tmp_path, layout) -> None:
+def test_the_first_error_in_batch_order_is_raised(tmp_path, layout) -> None:
     array = create(tmp_path, layout)
     for key in ("c/3/0", "c/1/2", "c/2/1"):
         block(tmp_path, key)
@@ -196,7 +196,7 @@ assert (array[:] == 1).all()
 write(3)
 assert (array[:] == 3).all()
 """
-# As a full disk, but for everybody: a write that ends short, and then an error.
+# Like a full disk, without mounting one: a short write, then an error.
 FILE_TOO_LARGE = """
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import numpy as np
@@ -226,8 +226,8 @@ assert (array[:] == 3).all()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits and permissions as Linux has them")
 @pytest.mark.parametrize("fault", ["PERMISSION_DENIED", "TOO_MANY_OPEN_FILES", "FILE_TOO_LARGE"])
-def test_faults_of_the_system_are_errors_that_name_the_chunk(fault, layout) -> None:
-    # Below pytest's own directory nobody else may look anything up.
+def test_an_error_of_the_operating_system_names_the_chunk(fault, layout) -> None:
+    # pytest's own directory is closed to other users.
     root = Path(tempfile.mkdtemp())
     root.chmod(0o755)
     try:
@@ -241,7 +241,7 @@ def test_faults_of_the_system_are_errors_that_name_the_chunk(fault, layout) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces")
-def test_a_full_disk_is_an_error_that_names_the_chunk(tmp_path) -> None:
+def test_the_error_of_a_full_disk_names_the_chunk(tmp_path) -> None:
     mount = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=96k none "$0" && exec "$@"']
     try:
         subprocess.run([*mount, tmp_path, "true"], check=True, capture_output=True, timeout=10)

@@ -1,6 +1,6 @@
-"""Codecs that work on numbers, in both formats: what is stored equals what zarr's own pipeline stores, bit for bit.
+"""Codecs that transform numbers, in both formats: stored bytes equal those of zarr's own pipeline, bit for bit.
 
-The oracle runs numcodecs, NumPy and cast-value-rs. Compressors and shards by themselves are other files' concern.
+The oracle runs numcodecs, NumPy and cast-value-rs. Compressors and shards have their own test files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Values = npt.NDArray[Any]
 
 wrappers = pytest.importorskip("zarr.codecs.numcodecs")
-# Before 3.3, zarr hands codecs behind others the wrong data type; the newest release is the oracle.
+# Before 3.3, zarr passes the wrong data type to a codec behind another; the newest release is the oracle.
 sound_zarr = pytest.mark.xfail(
     Version(zarr.__version__) < Version("3.3"),
     reason="zarr itself is wrong or refuses",
@@ -68,13 +68,13 @@ def codec_of(config: Config, zarr_format: int) -> Any:
 
 
 def small(dtype: str) -> Values:
-    """Numbers that every codec has room for."""
+    """Numbers that every codec can represent."""
     values = np.random.default_rng(1).integers(0, 100, SHAPE)
     return values.astype("i8").view(dtype) if dtype[-2:] == "s]" else values.astype(dtype)
 
 
 def wild(dtype: str) -> Values:
-    """All bits at random, and the numbers at the ends."""
+    """Random bits, and the smallest and largest numbers."""
     one = np.dtype(dtype)
     if one.kind == "b":
         return np.random.default_rng(2).integers(0, 2, SHAPE).astype(bool)
@@ -92,7 +92,7 @@ def wild(dtype: str) -> Values:
 
 
 def tame(dtype: str) -> Values:
-    """Fractions and negative numbers where there are any, none of them large."""
+    """Fractions and negative numbers where the data type has them, none of them large."""
     values = np.random.default_rng(3).normal(0, 40, SHAPE)
     if np.dtype(dtype).kind in "ub":
         values = np.abs(values)
@@ -108,7 +108,7 @@ def chunks_of(store: MemoryStore) -> dict[str, bytes]:
 
 
 def bits(values: Any) -> bytes:
-    """All bits, but that any NaN is any other."""
+    """The bits, with every NaN made equal."""
     values = np.ascontiguousarray(values).copy()
     if values.dtype.kind in "fc":
         values = values.view(values.real.dtype)
@@ -117,7 +117,7 @@ def bits(values: Any) -> bytes:
 
 
 def stored_bits(store: MemoryStore, options: dict[str, Any]) -> dict[str, bytes]:
-    """What is stored, bit for bit, but for NaN that half precision makes."""
+    """The stored bytes, except for NaNs converted from half precision."""
     chunks = chunks_of(store)
     codec = (options.get("filters") or [None])[-1]
     codec = getattr(codec, "_codec", codec)
@@ -131,7 +131,7 @@ def written(values: Values, options: dict[str, Any]) -> MemoryStore | type[Excep
     store = MemoryStore()
     defaults = {"shape": values.shape, "dtype": values.dtype, "chunks": CHUNKS, "fill_value": 0}
     if options.get("zarr_format") != 2:
-        # The one that zarr chooses for single bytes has no byte order for what a codec makes of them.
+        # zarr's default for single bytes names no byte order, which the output of a codec may need.
         defaults["serializer"] = BytesCodec()
     try:
         array = zarr.create_array(store, **(defaults | {"compressors": None} | options))
@@ -160,7 +160,7 @@ def same_as_zarr(
     oracle: Oracle, values: Values, *, equal_bytes: bool = True, **options: Any
 ) -> None:
     ours = written(values, options)
-    # One chunk at a time, so that the error is the first chunk's.
+    # One chunk at a time, so that the first chunk raises the error.
     with oracle(), zarr.config.set({"async.concurrency": 1}):
         theirs = written(values, options)
     if not (isinstance(ours, MemoryStore) and isinstance(theirs, MemoryStore)):
@@ -198,7 +198,7 @@ def partly_written(store: MemoryStore, values: Values) -> type[Exception] | None
 
 
 def is_refused(**options: Any) -> bool:
-    """Whether the engine has no step of its own for it, so that numcodecs or zarr-python does it."""
+    """Whether the codec has no native step, and is left to numcodecs or zarr-python."""
     values = options.pop("values")
     more = {"shape": values.shape, "dtype": values.dtype, "chunks": CHUNKS, "compressors": None}
     if options.get("zarr_format") != 2:
@@ -275,7 +275,7 @@ def id_of(case: Any) -> str:
 
 
 def in_order(config: Config, order: str) -> Config:
-    """`config` with its data types in a byte order."""
+    """`config` with its data types in the given byte order."""
     types = ("dtype", "astype", "encode_dtype", "decode_dtype")
     return {
         key: np.dtype(value).newbyteorder(order).str if key in types else value
@@ -308,23 +308,23 @@ def test_each_codec_on_big_endian_numbers_of_format_2(
     same_as_zarr(oracle, values, filters=[codec_of(config, 2)], zarr_format=2)
 
 
-def test_what_numcodecs_refuses_or_mangles_is_left_to_it() -> None:
+def test_data_that_numcodecs_refuses_or_mangles_is_left_to_it() -> None:
     big = small("f4").astype(">f4")
     assert is_refused(values=big, filters=[numcodecs.BitRound(3)], zarr_format=2)
     times = small("m8[s]")
     assert is_refused(values=times, filters=[numcodecs.Delta("m8[s]")], zarr_format=2)
-    # Truth values do not come back from sums.
+    # Booleans do not survive sums.
     assert is_refused(values=small("bool"), filters=[numcodecs.Delta("?")], zarr_format=2)
     for dtype, astype in (("i1", "u8"), ("f4", "u4"), ("i8", "f4")):
         filters = [numcodecs.Delta(dtype, astype)]
         assert is_refused(values=small(dtype), filters=filters, zarr_format=2)
-    # Elements of another size, and what Python refuses with data too.
+    # Elements of another size, and configurations that Python refuses only with data.
     assert is_refused(values=small("i4"), filters=[numcodecs.Delta("i8")], zarr_format=2)
     filters = [numcodecs.FixedScaleOffset(1000, 1, "u1")]
     assert is_refused(values=small("u1"), filters=filters, zarr_format=2)
 
 
-def test_a_data_type_of_the_other_byte_order_is_taken_as_numcodecs_takes_it(oracle: Oracle) -> None:
+def test_a_data_type_of_the_other_byte_order_is_treated_as_by_numcodecs(oracle: Oracle) -> None:
     for config in (
         {"id": "delta", "dtype": "<i4"},
         {"id": "astype", "encode_dtype": ">i8", "decode_dtype": "<i4"},
@@ -379,7 +379,7 @@ def test_each_codec_within_shards(oracle: Oracle, case: tuple[str, Config]) -> N
     same_as_zarr(oracle, tame(dtype), equal_bytes=False, serializer=serializer)
 
 
-def test_codecs_in_front_of_a_shard_are_left_to_python() -> None:
+def test_codecs_before_a_shard_are_left_to_python() -> None:
     serializer = ShardingCodec(chunk_shape=(2, 5))
     filters = [codec_of({"id": "astype", "encode_dtype": "i2", "decode_dtype": "i4"}, 3)]
     assert is_refused(values=small("i4"), filters=filters, serializer=serializer)
@@ -414,7 +414,7 @@ def test_chains_of_codecs(
     same_as_zarr(oracle, tame(dtype), equal_bytes=not compressed, **options)
 
 
-def test_a_bytes_codec_may_stand_among_the_filters(oracle: Oracle) -> None:
+def test_a_bytes_to_bytes_codec_may_be_a_filter(oracle: Oracle) -> None:
     filters = [numcodecs.Delta("<i4"), numcodecs.Zlib(1)]
     same_as_zarr(oracle, small("i4"), filters=filters, zarr_format=2, equal_bytes=False)
 
@@ -524,7 +524,7 @@ def test_scale_offset(oracle: Oracle, dtype: str, offset: int, scale: int, endia
         same_as_zarr(oracle, values, serializer=BytesCodec(endian=endian), **options)
 
 
-def test_scale_offset_refuses_stored_integers_that_are_no_multiples(oracle: Oracle) -> None:
+def test_scale_offset_refuses_stored_integers_that_are_not_multiples(oracle: Oracle) -> None:
     scale_offset = own_codec("scale_offset", "ScaleOffset")
     options = {"filters": [scale_offset(offset=0, scale=3)]}
     for dtype in INTEGERS:
@@ -617,7 +617,7 @@ def test_pcodec(oracle: Oracle, dtype: str, config: Config, zarr_format: Any) ->
         *((dtype, {}) for dtype in ("?", "i1", "c8", ">f8", ">i4", ">M8[s]", "U2")),
     ],
 )
-def test_what_pcodec_does_not_do_natively_is_a_step_in_python_alone_too(
+def test_pcodec_configurations_without_a_native_step_are_python_steps_by_themselves_too(
     oracle: Oracle, dtype: str, config: Config, steps: Any
 ) -> None:
     pytest.importorskip("pcodec")
@@ -634,7 +634,7 @@ def test_what_pcodec_does_not_do_natively_is_a_step_in_python_alone_too(
             lambda: array[:].tolist(),
             lambda: array.__setitem__(slice(None), values),
             lambda: array[2:6].tolist(),
-            # Dates come back in the other byte order, which zarr swaps once more where it merges.
+            # Dates are decoded in the other byte order; zarr swaps them once more when it merges.
             *([] if times else [lambda: array.__setitem__(slice(1, 3), values[0])]),
             lambda: array[:].tolist(),
         ):
@@ -662,7 +662,7 @@ def test_pcodec_within_shards_and_under_other_codecs(oracle: Oracle) -> None:
     same_as_zarr(oracle, tame("f4"), equal_bytes=False, **options)
 
 
-def test_pcodec_of_another_type_is_viewed_in_format_2_and_converted_in_format_3(
+def test_pcodec_data_of_another_type_is_viewed_in_format_2_and_converted_in_format_3(
     oracle: Oracle,
 ) -> None:
     pcodec = pytest.importorskip("numcodecs.pcodec")
@@ -709,7 +709,7 @@ def damaged(stored: bytes) -> list[bytes]:
     "case", [*ONE_OF_EACH, ("i4", {"id": "pcodec"}), ("f8", {"id": "pcodec"})], ids=id_of
 )
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_damaged_chunks_give_zarrs_exception(
+def test_a_damaged_chunk_raises_zarrs_exception(
     oracle: Oracle, case: tuple[str, Config], zarr_format: Any
 ) -> None:
     dtype, config = case
@@ -730,7 +730,9 @@ def test_damaged_chunks_give_zarrs_exception(
         assert read(store) == expected, one
 
 
-def test_a_pcodec_file_that_announces_many_numbers_takes_no_memory(oracle: Oracle) -> None:
+def test_a_pcodec_file_that_declares_many_numbers_allocates_no_memory_for_them(
+    oracle: Oracle,
+) -> None:
     pcodec = pytest.importorskip("numcodecs.pcodec")
     many = pcodec.PCodec().encode(np.zeros(1 << 22, "i8"))
     assert len(many) < 10_000
@@ -743,7 +745,7 @@ def test_a_pcodec_file_that_announces_many_numbers_takes_no_memory(oracle: Oracl
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
-def test_pcodec_with_pages_without_numbers_is_an_error_that_panics_nowhere(
+def test_pcodec_with_empty_pages_is_an_error_without_a_panic(
     zarr_format: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("numcodecs.pcodec")

@@ -1,7 +1,7 @@
-"""Arrays that other programs wrote: zarr-python 2, several releases of 3, and zarrs for Rust.
+"""Arrays written by other programs: zarr-python 2, several releases of 3, and zarrs for Rust.
 
-ZARRS_INTEROP, or ../shared/data/interop beside the repository, holds them (their README says whose
-they are). The oracles are the picture, the list of cities, plain numbers and zarr's own pipeline.
+They are in the directory that ZARRS_INTEROP names, by default ../shared/data/interop beside the repository; its README
+states their sources. The oracles are the picture, the list of cities, consecutive numbers and zarr's own pipeline.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Object at"),
 ]
 
-# 10,000 × 1,000 numbers of which nearly none is stored: a part is enough.
+# 10,000 × 1,000 numbers, nearly all of them missing: a part is enough.
 LARGE = {"zarrs/hierarchy.zarr/a/foo", "zarrs/hierarchy.zarr/a/baz"}
 
 
 def documents() -> list[Path]:
-    """The metadata of every array, format 2 beside format 3 in the same folder included."""
+    """The metadata document of every array, including those of both formats in one directory."""
     found = sorted([*ROOT.rglob(".zarray"), *ROOT.rglob("zarr.json")])
     return [path for path in found if json.loads(path.read_text()).get("node_type") != "group"]
 
@@ -93,7 +93,7 @@ def test_strict_mode_reads_what_zarr_reads(document: Path, oracle: Oracle) -> No
         expected = read_or_refusal(document)
     actual = read_or_refusal(document)
     if isinstance(expected, Exception):
-        # A codec that zarr-python does not know, or that is not installed.
+        # A codec that zarr-python does not implement, or that is not installed.
         assert type(actual) is type(expected)
     else:
         assert not isinstance(actual, Exception), actual
@@ -116,14 +116,14 @@ def test_a_copy_is_written_as_zarr_writes_it(
     expected[1:] = expected[:-1].copy()
     array[1:] = expected[1:]
     with oracle():
-        # Codecs that keep a part of the bits: what is read back is what they made of it.
+        # Lossy codecs: the values read back are those that the codec kept.
         theirs = Path(shutil.copytree(document.parent, tmp_path / "theirs")) / document.name
         other = zarr.open_array(LocalStore(theirs.parent), mode="r+", zarr_format=zarr_format)
         other[1:] = expected[1:]
         assert_equal(np.asarray(open_array(copy)[...]), np.asarray(open_array(theirs)[...]))
 
 
-# What the values are, whoever reads them
+# Values known independently of any reader
 
 
 def picture() -> npt.NDArray[np.uint8]:
@@ -145,7 +145,7 @@ def test_the_astronaut_is_the_picture(compressor: str) -> None:
     assert_equal(array.oindex[rows, slice(5, 300, 50)], expected[rows, 5:300:50])
 
 
-# Written as 0, 1, 2, … by each program, lossy and undecodable codecs apart.
+# Each program wrote 0, 1, 2, …, except under lossy codecs and codecs that cannot be decoded here.
 COUNTED = [
     one
     for one in DOCUMENTS
@@ -156,7 +156,7 @@ COUNTED = [
 
 
 @pytest.mark.parametrize("document", COUNTED, ids=id_of)
-def test_numbers_count_up(document: Path) -> None:
+def test_numbers_are_consecutive(document: Path) -> None:
     array = open_array(document)
     if document.relative_to(ROOT).parts[1] == "array_write_read.zarr":
         pytest.skip("not counted: written in parts by an example")

@@ -1,4 +1,4 @@
-"""Cancellation, Ctrl-C, kills, exits, and how many threads there are: in a Python of its own each, as in test_processes.py."""
+"""Cancellation, Ctrl-C, kills, exits and thread counts, each in a separate Python process, as in test_processes.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 import time
 
 import pytest
-from test_processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
+
+from support.processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 
@@ -19,7 +20,7 @@ def store_kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("action", ["read", "write"])
-def test_a_cancelled_task_starts_nothing_more(tmp_path, store_kind, action) -> None:
+def test_a_cancelled_task_starts_no_further_chunk(tmp_path, store_kind, action) -> None:
     code = """
 import shutil
 store = open_store()
@@ -108,7 +109,7 @@ EXITS = {
 
 @pytest.mark.parametrize("kind", EXITS)
 @pytest.mark.parametrize("action", ["read", "mixed"])
-def test_an_interpreter_exits_in_the_middle_of_work(tmp_path, store_kind, kind, action) -> None:
+def test_an_interpreter_exits_during_a_call(tmp_path, store_kind, kind, action) -> None:
     code = """
 store = open_store()
 arrays = [big(store, f"big{number}")[0] for number in range(2)]
@@ -141,8 +142,8 @@ sys.exit(0)
         assert word not in done.stderr, done.stderr
 
 
-def test_an_exit_beside_reading_threads_leaves_zarrs_event_loop_free(tmp_path) -> None:
-    # zarr closes its loop at exit, and complains where that is still busy after a fifth of a second.
+def test_an_exit_during_reads_on_threads_leaves_zarrs_event_loop_free(tmp_path) -> None:
+    # zarr closes its loop at exit, and reports an error if the loop is still busy after 0.2 seconds.
     code = """
 noise = np.random.default_rng(1).integers(0, 1 << 12, (64, 1 << 18), "int32")
 array = make(MemoryStore(), data=noise, chunks=(1, 1 << 18))
@@ -163,7 +164,7 @@ time.sleep(0.1)
 
 
 @pytest.mark.parametrize("action", ["read", "write"])
-def test_an_interpreter_exits_in_the_middle_of_a_task_nobody_awaits(tmp_path, action) -> None:
+def test_an_interpreter_exits_during_a_task_that_is_not_awaited(tmp_path, action) -> None:
     code = """
 large, noise = big(LocalStore(ROOT))
 async def main():
@@ -236,7 +237,7 @@ for turn in range(25):
     run(code, tmp_path)
 
 
-# -- how many threads -------------------------------------------------------------------------------
+# -- thread counts ----------------------------------------------------------------------------------
 
 
 @linux
@@ -281,7 +282,7 @@ print(len(thread_names()))
 @linux
 @pytest.mark.parametrize("maximum", [1, 2, 4])
 def test_chunk_concurrent_maximum_limits_the_chunks_in_flight(tmp_path, maximum) -> None:
-    # Chunks that are pipes: a thread that opens one waits there, and the kernel says so.
+    # Chunks that are named pipes: a thread that opens one blocks, which /proc shows.
     code = """
 data = np.random.default_rng(1).integers(0, 1 << 12, (8, 1 << 17), "int32")
 array = make(LocalStore(ROOT), "a", data, chunks=(1, 1 << 17))

@@ -1,7 +1,7 @@
 """numcodecs' compressors, checksums and shuffle in both formats (``codec_table``): zarr writes and zarrs reads, zarrs
-writes and zarr reads, damaged bytes give what zarr gives, and bombs do not fill the memory.
+writes and zarr reads, damaged bytes are read or refused as by zarr, decompression bombs stay bounded.
 
-zarr's own codecs are test_codecs, all of blosc's damages test_errors: numcodecs itself reads past its buffers there.
+zarr's own codecs are in test_codecs.py, damaged blosc chunks in test_errors.py: numcodecs itself reads past its buffers there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numcodecs
 import numpy as np
 import pytest
 import zarr
-from codec_table import HAS_WRAPPERS, TABLE, Entry
 from zarr.abc.codec import ArrayArrayCodec
 from zarr.codecs import BytesCodec, ShardingCodec, TransposeCodec
 from zarr.codecs._v2 import V2Codec
@@ -29,6 +28,7 @@ from zarr.registry import get_pipeline_class
 from zarr.storage import MemoryStore
 
 import zarrs
+from support.codec_table import HAS_WRAPPERS, TABLE, Entry
 from zarrs._numcodecs import bytes_step, wrapped_step
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     ChunksIn = Callable[[Store], dict[str, bytes]]
     Oracle = Callable[[], Any]
 
-# zarr says so whenever one of its classes for format 3 is made.
+# zarr warns whenever one of its classes for format 3 is instantiated.
 pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3")
 needs_wrappers = pytest.mark.skipif(not HAS_WRAPPERS, reason="this zarr has no such classes")
 
@@ -81,7 +81,7 @@ def both_ways(
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=str)
-def test_every_codec_both_ways(
+def test_every_codec_both_ways_with_zarr(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, entry: Entry
 ) -> None:
     for dtype in entry.data_types:
@@ -120,7 +120,7 @@ def test_every_codec_inside_shards(
 
 
 @needs_wrappers
-def test_codecs_one_after_another(
+def test_chains_of_codecs(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn
 ) -> None:
     from zarr.codecs import numcodecs as wrappers
@@ -172,7 +172,7 @@ def test_checksums_of_shard_indexes(
 
 
 @pytest.mark.parametrize("dtype", ["bool", "U3", "S5", "M8[s]", ">i4", ">f8"])
-def test_codecs_of_format_2_see_the_items_of_any_data_type(
+def test_codecs_of_format_2_see_the_item_size_of_any_data_type(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, dtype: str
 ) -> None:
     values = np.arange(240).astype(dtype).reshape(SHAPE)
@@ -194,7 +194,7 @@ def test_codecs_of_format_2_see_the_items_of_any_data_type(
             np.testing.assert_array_equal(zarr.open_array(ours, mode="r")[...], values)
 
 
-# -- damaged bytes ------------------------------------------------------------------------------------
+# -- damaged bytes ----------------------------------------------------------------------------------
 
 
 def flipped(data: bytes, position: int, bit: int) -> bytes:
@@ -204,7 +204,7 @@ def flipped(data: bytes, position: int, bit: int) -> bytes:
 
 
 def damages(sound: bytes, encode: Callable[[bytes], bytes], length: int) -> Iterator[bytes]:
-    """Truncated, flipped, lengthened, of another size, and with headers that announce far too much."""
+    """Truncated, flipped and lengthened bytes, other sizes, and headers that declare far too much."""
     cuts = {*range(14), len(sound) // 2, *(len(sound) - end for end in (1, 2, 4, 5, 8, 12))}
     yield from (sound[:cut] for cut in sorted(cuts) if 0 <= cut < len(sound))
     places = sorted({*range(min(32, len(sound))), *range(0, len(sound), max(len(sound) // 60, 1))})
@@ -226,7 +226,7 @@ def outcome(array: Any) -> tuple[str, Any]:
 
 
 @pytest.mark.parametrize("entry", [e for e in TABLE if "blosc" not in e.name], ids=str)
-def test_damaged_chunks_give_what_zarr_gives(oracle: Oracle, entry: Entry) -> None:
+def test_a_damaged_chunk_is_read_or_refused_as_by_zarr(oracle: Oracle, entry: Entry) -> None:
     values = values_of("int16")
     store = MemoryStore()
     options = {"shape": SHAPE, "chunks": SHAPE, "dtype": "int16", "zarr_format": entry.zarr_format}
@@ -263,7 +263,7 @@ def test_an_error_names_the_chunk(store: Store) -> None:
 
 
 @pytest.mark.parametrize("entry", [e for e in TABLE if e.checksum], ids=str)
-def test_checksums_are_skipped_on_demand(entry: Entry) -> None:
+def test_verification_of_checksums_can_be_disabled(entry: Entry) -> None:
     store = MemoryStore()
     options = {"shape": (6,), "chunks": (6,), "dtype": "int16", "zarr_format": entry.zarr_format}
     array = zarr.create_array(store, compressors=entry.factory(), **options)
@@ -281,11 +281,11 @@ def test_checksums_are_skipped_on_demand(entry: Entry) -> None:
         np.testing.assert_array_equal(array[...], np.arange(6))
 
 
-# -- bytes that would become far more than the chunk --------------------------------------------------
+# -- decompression bombs ----------------------------------------------------------------------------
 
 
 def lz4_of_a_gb() -> bytes:
-    # One zero, a match that repeats it, and the five literals that a block has to end with.
+    # One zero, a match that repeats it, and the five literals that end a block.
     steps = 1 << 22
     run = b"\x1f\0\1\0" + b"\xff" * steps + b"\0" + b"\x50abcde"
     return (1 + 15 + 4 + 255 * steps + 5).to_bytes(4, "little") + run
@@ -301,7 +301,7 @@ BOMBS: dict[str, tuple[Callable[[], Any], Callable[[], bytes]]] = {
 
 
 def read_bomb(name: str, data: bytes) -> tuple[str, int]:
-    """The error's class, and by how many bytes the process grew at its most."""
+    """The error's class, and by how many bytes the peak memory of the process grew."""
     import resource
 
     zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
@@ -320,19 +320,21 @@ def read_bomb(name: str, data: bytes) -> tuple[str, int]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_chunk_that_would_fill_the_memory_is_refused(name: str) -> None:
+def test_a_decompression_bomb_is_refused_in_bounded_memory(name: str) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         raised, growth = pool.submit(read_bomb, name, BOMBS[name][1]()).result(60)
     assert raised == ("RuntimeError" if name == "lz4_announced" else "ValueError")
     assert growth < 64 << 20
 
 
-def test_a_bz2_block_that_is_damaged_and_too_long_is_damaged(oracle: Oracle) -> None:
+def test_a_bz2_block_that_is_both_damaged_and_too_long_is_reported_as_damaged(
+    oracle: Oracle,
+) -> None:
     store = MemoryStore()
     options: dict[str, Any] = {"shape": (300,), "chunks": (300,), "dtype": "u1", "zarr_format": 2}
     zarr.create_array(store, compressors=numcodecs.BZ2(), **options)
     data = bytearray(bz2.compress(bytes(1 << 23), 9))
-    # In the checksum of its only block.
+    # A flipped bit in the checksum of the only block.
     data[10] ^= 1
     store._store_dict["0"] = cpu.Buffer.from_bytes(bytes(data))
     with oracle():
@@ -341,23 +343,23 @@ def test_a_bz2_block_that_is_damaged_and_too_long_is_damaged(oracle: Oracle) -> 
     assert outcome(zarr.open_array(store, mode="r")) == expected
 
 
-# -- what is known and what is not --------------------------------------------------------------------
+# -- native and Python steps ------------------------------------------------------------------------
 
 BYTE = np.dtype("uint8")
 
 
 def test_a_subclass_runs_as_itself(store: Store) -> None:
-    class Own(numcodecs.LZ4):  # type: ignore[misc]
+    class Subclass(numcodecs.LZ4):  # type: ignore[misc]
         pass
 
     assert bytes_step(numcodecs.LZ4(), BYTE) == ("lz4", 1)
-    assert bytes_step(Own(), BYTE) is None
+    assert bytes_step(Subclass(), BYTE) is None
     array = zarr.create_array(
-        store, shape=(4,), chunks=(4,), dtype="u1", zarr_format=2, compressors=Own()
+        store, shape=(4,), chunks=(4,), dtype="u1", zarr_format=2, compressors=Subclass()
     )
     array[...] = 1
     assert array[:].tolist() == [1, 1, 1, 1]
-    assert zarrs.explain(array).steps == (("Own", "Python"),)
+    assert zarrs.explain(array).steps == (("Subclass", "Python"),)
 
 
 @pytest.mark.parametrize(
@@ -376,7 +378,7 @@ def test_a_subclass_runs_as_itself(store: Store) -> None:
     ],
     ids=repr,
 )
-def test_odd_configurations_are_left_to_numcodecs(codec: Any) -> None:
+def test_unusual_configurations_are_left_to_numcodecs(codec: Any) -> None:
     assert bytes_step(codec, BYTE) is None
 
 
@@ -392,7 +394,7 @@ def test_blosc_shuffles_by_its_own_type_size_before_the_items() -> None:
 
 
 @needs_wrappers
-def test_a_class_of_the_users_own_is_none_of_zarrs() -> None:
+def test_a_python_codec_under_numcodecs_name_runs_itself() -> None:
     from zarr.codecs import numcodecs as wrappers
 
     class LZ4(wrappers.LZ4):  # type: ignore[misc]
@@ -403,7 +405,7 @@ def test_a_class_of_the_users_own_is_none_of_zarrs() -> None:
     assert wrapped_step(wrappers.Delta(dtype="i4")) is None
 
 
-# By name, with the elements that each is given. numcodecs refuses them when it makes the codec, or when it encodes.
+# Codec and data type → configurations that numcodecs refuses, on instantiation or when it encodes.
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("BitRound", {"keepbits": -1}, "f8"),
     ("BitRound", {"keepbits": "3"}, "f8"),
@@ -482,8 +484,8 @@ def test_a_wrong_configuration_is_refused_when_zarr_refuses_it(
     assert run() == expected
 
 
-def test_a_prefix_of_bytes_takes_part_in_the_hash(oracle: Oracle) -> None:
-    # No metadata can hold it, so only a pipeline made by hand has one.
+def test_a_prefix_of_bytes_is_included_in_the_hash(oracle: Oracle) -> None:
+    # JSON metadata cannot hold bytes, so the pipeline is built by hand.
     prototype = default_buffer_prototype()
     zdtype = zarr.create_array({}, shape=(1,), dtype="int16").metadata.data_type
     config = ArrayConfig.from_dict({"order": "C"})

@@ -1,4 +1,4 @@
-"""``out=`` of every layout: what NumPy's assignment into that array gives, or its error."""
+"""``out=`` of every layout: the result of NumPy's assignment into that array, or its error."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def data() -> npt.NDArray[Any]:
 
 @pytest.fixture(params=LAYOUTS)
 def array(request: pytest.FixtureRequest, store: Store, oracle: Callable[[], Any]) -> zarr.Array:
-    """Filled by zarr's own pipeline but for one missing chunk, opened with zarrs."""
+    """Filled by zarr's own pipeline except for one missing chunk, opened with zarrs."""
     with oracle():
         made = zarr.create_array(
             store, shape=SHAPE, dtype="int32", fill_value=-99, **LAYOUTS[request.param]
@@ -110,7 +110,7 @@ def test_a_read_into_out_is_numpys_assignment(
     assert returned is out
 
 
-def test_memory_beside_a_strided_out_stays_untouched(array: zarr.Array) -> None:
+def test_memory_between_the_elements_of_a_strided_out_is_untouched(array: zarr.Array) -> None:
     frame = plain((30, 44))
     expected = frame.copy()
     read_into(array, ..., frame[2:22:2, 1:43:3])
@@ -122,7 +122,7 @@ def test_memory_beside_a_strided_out_stays_untouched(array: zarr.Array) -> None:
 def test_an_out_that_overlaps_itself_is_left_to_numpy(
     store: Store, oracle: Callable[[], Any], strides: tuple[int, int]
 ) -> None:
-    """One chunk, so that the order of the writes is NumPy's alone."""
+    """One chunk, so that NumPy alone determines the order of the assignments."""
     with oracle():
         made = zarr.create_array(store, shape=(6, 7), chunks=(6, 7), dtype="int32")
         made[...] = np.arange(42).reshape(6, 7)
@@ -134,7 +134,7 @@ def test_an_out_that_overlaps_itself_is_left_to_numpy(
     np.testing.assert_array_equal(memory, expected)
 
 
-def test_a_read_only_out_is_refused_and_left_as_it_was(array: zarr.Array) -> None:
+def test_a_read_only_out_is_refused_and_unchanged(array: zarr.Array) -> None:
     out = plain(SHAPE)
     out.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
@@ -148,12 +148,12 @@ def test_a_broadcast_out_is_refused(array: zarr.Array) -> None:
         read_into(array, ..., out)
 
 
-def test_an_out_of_another_shape_is_refused_with_zarrs_words(array: zarr.Array) -> None:
+def test_an_out_of_another_shape_is_refused_with_zarrs_message(array: zarr.Array) -> None:
     with pytest.raises(ValueError, match="shape of out argument doesn't match"):
         read_into(array, ..., plain((14, 10)))
 
 
-def test_a_bare_numpy_array_is_refused_with_zarrs_words(array: zarr.Array) -> None:
+def test_a_bare_numpy_array_is_refused_with_zarrs_message(array: zarr.Array) -> None:
     with pytest.raises(TypeError, match="NDBuffer"):
         array.get_basic_selection(..., out=plain(SHAPE))
 
@@ -195,7 +195,7 @@ def test_a_zero_dimensional_out_is_filled(store: Store, dtype: str) -> None:
     assert out == 5
 
 
-def test_what_a_read_returns_is_writable_and_aliases_nothing(array: zarr.Array) -> None:
+def test_a_read_returns_a_writable_array_that_aliases_nothing(array: zarr.Array) -> None:
     first = array[...]
     assert first.flags.writeable
     assert first.flags.owndata or first.base is not None

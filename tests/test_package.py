@@ -36,12 +36,12 @@ def run(code: str, *options: str, **environment: str) -> subprocess.CompletedPro
 # -- import -----------------------------------------------------------------------------------------
 
 
-def test_importing_gives_no_warning() -> None:
+def test_importing_issues_no_warning() -> None:
     done = run("import zarrs", "-W", "error")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_importing_loads_nothing_that_zarr_has_not_loaded() -> None:
+def test_importing_loads_no_module_that_zarr_has_not_loaded() -> None:
     code = """
 import sys, zarr
 before = set(sys.modules)
@@ -50,11 +50,11 @@ new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(*sorted(new - {"zarrs"}))
 print("zarrs._internal" in sys.modules)
 """
-    # The native module is loaded at first use, so that importing cannot fail.
+    # The native module is loaded at first use, so that the import cannot fail.
     assert run(code).stdout.splitlines() == ["", "False"]
 
 
-def test_zarr_imports_us_only_when_we_are_chosen_or_listed() -> None:
+def test_zarr_imports_the_package_only_when_it_is_configured_or_listed() -> None:
     code = "import sys, zarr; print('zarrs' in sys.modules)"
     assert run(code).stdout.strip() == "False"
 
@@ -81,7 +81,7 @@ print(type(array._async_array.codec_pipeline).__qualname__, array[:].tolist())
     assert done.stdout.strip() == "ZarrsCodecPipeline [3, 3, 3, 3, 3]"
 
 
-def test_public_names_live_where_users_find_them() -> None:
+def test_public_names_report_their_public_module() -> None:
     assert set(zarrs.__all__) <= set(vars(zarrs))
     for name in ("ZarrsCodecPipeline", "UnsupportedError", "Explanation"):
         assert getattr(zarrs, name).__module__ == "zarrs"
@@ -113,7 +113,7 @@ def test_the_package_is_typed() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
 def test_the_stubs_fit_the_binary(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy.stubtest", "zarrs._internal"]
-    # Elsewhere than in the repository, whose configuration of mypy is for the sources.
+    # Outside the repository, whose mypy configuration is for the sources.
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=110, cwd=tmp_path, check=False
     )
@@ -125,7 +125,7 @@ def test_the_stubs_fit_the_binary(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["missing", "garbage", "empty", "of_another_platform"])
 def broken(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """An environment in which zarrs is found without a native module that loads."""
+    """An environment in which the native module of zarrs cannot be loaded."""
     shutil.copytree(
         PACKAGE, tmp_path / "zarrs", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
     )
@@ -136,19 +136,19 @@ def broken(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     elif request.param == "empty":
         binary.write_bytes(b"")
     elif request.param == "of_another_platform":
-        # An ELF header for a machine that is not this one.
+        # An ELF header for another architecture.
         binary.write_bytes(b"\x7fELF\2\1\1" + bytes(9) + b"\3\0\xf3\0\1\0\0\0" + bytes(64))
     return {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def test_a_broken_binary_does_not_show_at_import(broken) -> None:
+def test_a_broken_binary_does_not_fail_the_import(broken) -> None:
     done = run("import zarrs; print(zarrs.__file__)", "-W", "error", **broken)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(broken["PYTHONPATH"])
 
 
-def test_a_broken_binary_does_not_touch_those_who_chose_another_pipeline(broken) -> None:
-    # zarr imports every entry point, whichever pipeline was chosen.
+def test_a_broken_binary_does_not_affect_other_pipelines(broken) -> None:
+    # zarr imports every entry point, whichever pipeline is configured.
     code = """
 import importlib.metadata, zarr
 [point.load() for point in importlib.metadata.entry_points(group="zarr.codec_pipeline")]
@@ -162,7 +162,7 @@ print(array[:].tolist())
 
 @pytest.mark.parametrize("strict", ["True", "False"])
 @pytest.mark.parametrize("action", ["array[:]", "array[0]", "array.__setitem__(0, 1)"])
-def test_a_broken_binary_shows_at_first_use(broken, strict, action) -> None:
+def test_a_broken_binary_is_reported_at_first_use(broken, strict, action) -> None:
     code = f"""
 import zarr, zarrs
 array = zarr.create_array({{}}, shape=5, chunks=2, dtype="int32")
@@ -188,7 +188,7 @@ for _ in range(2):
 
 @pytest.mark.parametrize("layout", [{}, {"shards": (12, 10)}, {"zarr_format": 2}])
 def test_an_array_is_compiled_once(monkeypatch, layout) -> None:
-    """What zarr makes anew for each call, equal but not the same, must not cost a compilation."""
+    """Objects that zarr creates for each call, equal but not identical, must not cause a compilation."""
     compiled = []
     compile_engine = _engine._compile
     monkeypatch.setattr(

@@ -1,6 +1,6 @@
-"""Any array, any operations: what zarrs answers, raises and stores is what zarr's own pipeline does.
+"""Any array, any operations: zarrs returns, raises and stores the same as zarr's own pipeline.
 
-ZARRS_HYPOTHESIS=slow runs many more examples. Named claims, one per test, are in the other files.
+ZARRS_HYPOTHESIS=slow runs many more examples. Specific claims are in the other files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ pytestmark = [
 ZARR = Version(zarr.__version__)
 OWN = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 # Before 3.4 zarr's own pipeline refuses some selections inside shards (test_indexing.KNOWN_BUGS);
-# there an error of its own settles nothing.
+# its errors are no oracle for those.
 REFUSALS_ARE_TRUSTED = Version("3.4") <= ZARR
 
 settings.register_profile(
@@ -75,7 +75,7 @@ DATA_TYPES: dict[str, list[Any]] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """A read, where there is no value, or a write through one of the array's indexers."""
+    """A write through one of the array's indexers, or a read if there is no value."""
 
     indexer: str
     selection: Any
@@ -95,14 +95,14 @@ def slices(extent: int) -> st.SearchStrategy[slice]:
 
 
 def lists(extent: int, unique: bool) -> st.SearchStrategy[Any]:
-    """Without duplicates for a write: inside shards zarr sorts them with an unstable sort."""
+    """Lists of indices. Writes get no duplicates: inside shards zarr's sort is unstable."""
     indices = st.integers(0, extent - 1) if unique else st.integers(-extent, extent - 1)
     return st.lists(indices, min_size=1, max_size=6, unique=unique).map(np.array)
 
 
 @st.composite
 def selections(draw: Draw, array_shape: tuple[int, ...], grid: tuple[int, ...], write: bool) -> Any:
-    """(indexer, selection), for zarr to accept or to refuse."""
+    """(indexer, selection), which zarr may accept or refuse."""
     ndim = len(array_shape)
     if ndim == 0 or 0 in array_shape:
         return "basic", draw(st.sampled_from([..., ()]))
@@ -137,7 +137,7 @@ def selections(draw: Draw, array_shape: tuple[int, ...], grid: tuple[int, ...], 
 
 
 def random_values(rng: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-    """Few different values, so that chunks of nothing but the fill value occur."""
+    """Few distinct values, so that empty chunks occur."""
     small = rng.integers(0, 4, shape)
     few = {
         "U": ["", "é", "zz", "🙂"],
@@ -149,7 +149,7 @@ def random_values(rng: np.random.Generator, dtype: np.dtype[Any], shape: tuple[i
 
 @st.composite
 def values(draw: Draw, dtype: np.dtype[Any], fill_value: Any, shape: tuple[int, ...]) -> Any:
-    """A value for a selection of this shape: right as a rule, sometimes of the wrong shape."""
+    """A value for a selection of this shape, occasionally of the wrong shape."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     kind = draw(
         st.sampled_from(
@@ -239,7 +239,7 @@ def selected_shape(array: zarr.Array, indexer: str, selection: Any) -> tuple[int
 
 @st.composite
 def scenarios(draw: Draw) -> tuple[dict[str, Any], list[Operation], bool]:
-    """An array, operations on it, and whether it lies in files."""
+    """An array, operations on it, and whether it is stored in files."""
     options = draw(arrays())
     with own_pipeline():
         try:
@@ -299,8 +299,8 @@ def assert_same(actual: Any, expected: Any) -> None:
 def is_open(operation: Operation, array: zarr.Array) -> bool:
     """A value of another shape than the selection's, written to shards.
 
-    zarr's shards broadcast and clamp it per subchunk: they refuse values that NumPy spreads over
-    several subchunks, and take some that are too short. There zarrs keeps to NumPy.
+    zarr broadcasts and clamps such a value per subchunk: it refuses values that NumPy spreads over
+    several subchunks, and accepts some that are too short. zarrs follows NumPy.
     """
     if array.shards is None or operation.value is None:
         return False
@@ -310,7 +310,7 @@ def is_open(operation: Operation, array: zarr.Array) -> bool:
 
 @PROFILE
 @given(scenario=scenarios())
-def test_answers_errors_and_stored_chunks_are_those_of_zarrs_own_pipeline(
+def test_results_errors_and_stored_chunks_are_those_of_zarrs_own_pipeline(
     chunks_in: ChunksIn, scenario: tuple[dict[str, Any], list[Operation], bool]
 ) -> None:
     options, operations, files = scenario
@@ -328,7 +328,7 @@ def test_answers_errors_and_stored_chunks_are_those_of_zarrs_own_pipeline(
                 return
             assert_same(actual, expected)
             if isinstance(expected, type) and operation.value is not None:
-                return  # which chunks were written before the error is nobody's promise
+                return  # which chunks were written before the error is unspecified
         assert chunks_in(ours).keys() == chunks_in(theirs).keys()
         whole = Operation("basic", ...)
         with own_pipeline():

@@ -1,114 +1,17 @@
-"""Forks, spawned processes, threads and event loops: the answers stay right, nothing hangs.
+"""Forks, spawned processes, threads and event loops: results stay correct, nothing deadlocks.
 
-Each scenario runs in a Python of its own, with a time limit; it exits with 0 if its assertions hold.
+Each scenario runs in a separate Python process with a time limit, and exits with 0 if its assertions hold.
 Interrupts, kills and exits are in test_interrupts.py.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="fork and signals")
-TIME_LIMIT = 60
-ENVIRONMENT = {
-    **os.environ,
-    "ZARR_CODEC_PIPELINE__PATH": "zarrs.ZarrsCodecPipeline",
-    "ZARR_CODEC_PIPELINE__STRICT": "True",
-    "ZARR_CODEC_PIPELINE__MAX_WORKERS": "4",
-    "PYTHONFAULTHANDLER": "1",
-}
-PRELUDE = """
-import asyncio, concurrent.futures, multiprocessing, os, pickle, signal, sys, threading, time, warnings
-import numpy as np, zarr
-from zarr.storage import LocalStore, MemoryStore
-# Python advises against forks beside threads; that they work is the claim.
-warnings.filterwarnings("ignore", message=".*multi-threaded.*fork.*", category=DeprecationWarning)
-
-ROOT = sys.argv[1]
-DATA = np.random.default_rng(0).integers(0, 1000, (256, 256), "int32")
-
-
-def make(store, name="a", data=DATA, **more):
-    more = {"chunks": (32, 32), **more}
-    array = zarr.create_array(store, name=name, shape=data.shape, dtype=data.dtype, **more)
-    array[:] = data
-    return array
-
-
-def open_store():
-    return MemoryStore() if "memory" in sys.argv else LocalStore(ROOT)
-
-
-def big(store, name="big"):
-    # 16 MB that take tens of milliseconds to decode.
-    noise = np.random.default_rng(1).integers(0, 1 << 12, (64, 1 << 16), "int32")
-    return make(store, name, noise, chunks=(1, 1 << 16)), noise
-
-
-def check(array, data=DATA):
-    np.testing.assert_array_equal(array[:], data)
-    np.testing.assert_array_equal(array[3:70, 5], data[3:70, 5])
-    assert array[1, 1] == data[1, 1]
-
-
-def reads_and_writes(array):
-    check(array)
-    array[:] = DATA + 1
-    check(array, DATA + 1)
-    array[5:9, 5:9] = 0
-    array[:] = DATA
-    check(array)
-
-
-def thread_names():
-    names = []
-    for number in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{number}/comm") as file:
-            names.append(file.read().strip())
-    return [name for name in names if name.startswith("zarrs")]
-
-
-def in_child(action):
-    child = os.fork()
-    if child == 0:
-        try:
-            action()
-            os._exit(0)
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-            os._exit(1)
-    return child
-
-
-def wait(child, limit=20):
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "hangs"
-"""
-
-
-def run(code: str, *arguments: Any, **environment: str) -> str:
-    """What `code` prints after PRELUDE; it must exit with 0."""
-    command = [sys.executable, "-c", PRELUDE + code, *map(str, arguments)]
-    environment = {**ENVIRONMENT, **environment}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=TIME_LIMIT, env=environment, check=False
-    )
-    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
-    assert not done.stderr, done.stderr
-    return done.stdout
+from support.processes import ENVIRONMENT, PRELUDE, TIME_LIMIT, posix, run
 
 
 @pytest.fixture(params=["files", "memory"])
@@ -116,16 +19,16 @@ def store_kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-# -- other processes --------------------------------------------------------------------------------
+# -- processes --------------------------------------------------------------------------------------
 
 
 @posix
-def test_a_forked_child_reads_and_writes_after_its_parent_did(tmp_path, store_kind) -> None:
+def test_a_forked_child_reads_and_writes_after_its_parent(tmp_path, store_kind) -> None:
     code = """
 array = make(open_store())
 check(array)
 assert wait(in_child(lambda: reads_and_writes(array))) == 0
-# A child of a child, and the parent afterwards.
+# A grandchild, then the parent.
 grandchild = lambda: (check(array), os._exit(wait(in_child(lambda: reads_and_writes(array)))))
 assert wait(in_child(grandchild)) == 0
 reads_and_writes(array)
@@ -134,7 +37,7 @@ reads_and_writes(array)
 
 
 @posix
-def test_a_child_forked_beside_a_long_read_reads_and_writes(tmp_path, store_kind) -> None:
+def test_a_child_forked_during_a_long_read_reads_and_writes(tmp_path, store_kind) -> None:
     code = """
 store = open_store()
 array = make(store)
@@ -158,7 +61,7 @@ np.testing.assert_array_equal(large[:], noise)
 
 
 @posix
-def test_a_child_forked_beside_a_long_write_reads_and_writes(tmp_path) -> None:
+def test_a_child_forked_during_a_long_write_reads_and_writes(tmp_path) -> None:
     code = """
 store = open_store()
 array = make(store)
@@ -240,7 +143,7 @@ assert pickle.loads(pickle.dumps(pipeline)) == pipeline
 # -- threads and event loops ------------------------------------------------------------------------
 
 
-def test_32_threads_read_and_write_their_own_regions(tmp_path, store_kind) -> None:
+def test_32_threads_read_and_write_separate_regions(tmp_path, store_kind) -> None:
     code = """
 array = make(open_store())
 whole = make(array.store, "b", chunks=(8, 8), shards=(16, 16))
@@ -260,7 +163,7 @@ with concurrent.futures.ThreadPoolExecutor(32) as pool:
     run(code, tmp_path, store_kind)
 
 
-def test_event_loops_one_after_the_other_and_side_by_side(tmp_path, store_kind) -> None:
+def test_event_loops_in_turn_and_concurrently(tmp_path, store_kind) -> None:
     code = """
 array = make(open_store())
 small = make(array.store, "small", DATA[:8, :8], chunks=(8, 8))

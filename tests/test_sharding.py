@@ -1,6 +1,6 @@
-"""Shards: index and subchunks both ways with zarr, codecs within and around, nested, partly written.
+"""Shards: index and subchunks both ways with zarr, codecs inside and around, nesting, partial writes.
 
-Every form of selection on shards is test_indexing; shards kept through resizing are test_writes.
+Every form of selection on shards is in test_indexing.py; resizing is in test_writes.py.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Combining a `sharding_indexed` codec")
 ZARR = Version(zarr.__version__)
 SHAPE, SHARD, SUBCHUNK = (13, 10, 7), (6, 8, 4), (3, 2, 2)
-# "byte_range is not supported within shards": no part of a nested shard is readable by zarr's own.
+# "byte_range is not supported within shards": zarr's own pipeline cannot read a part of a nested shard.
 NESTED_SHARDS_READABLE = Version("3.1.6") <= ZARR
-# NotImplementedError: zarr's own pipeline cannot encode a whole shard that lacks a subchunk.
+# NotImplementedError: zarr's own pipeline cannot encode a whole shard with a missing subchunk.
 SHARDS_WITHIN_CODECS = Version("3.1.6") <= ZARR
 MISSING = 2**64 - 1
 
@@ -150,7 +150,7 @@ def deterministic(sharding: str) -> bool:
     return not any(name in sharding for name in COMPRESSED)
 
 
-def test_what_zarr_writes_is_read(store: Store, oracle: Oracle, sharding: str) -> None:
+def test_arrays_written_by_zarr_are_read(store: Store, oracle: Oracle, sharding: str) -> None:
     values = values_of()
     with oracle():
         create(store, **SHARDINGS[sharding])[...] = values
@@ -167,7 +167,7 @@ def test_what_zarr_writes_is_read(store: Store, oracle: Oracle, sharding: str) -
     np.testing.assert_array_equal(array.vindex[mask], values[mask])
 
 
-def test_what_is_written_is_read_by_zarr(
+def test_written_arrays_are_read_by_zarr(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, sharding: str
 ) -> None:
     def write(array: zarr.Array) -> None:
@@ -189,7 +189,7 @@ def test_what_is_written_is_read_by_zarr(
     assert chunks_in(ours).keys() == chunks_in(theirs).keys()
 
 
-def test_partial_writes_to_what_zarr_wrote(
+def test_partial_writes_to_arrays_written_by_zarr(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, sharding: str
 ) -> None:
     store, values = make_store(), values_of()
@@ -208,7 +208,7 @@ def test_partial_writes_to_what_zarr_wrote(
 
 
 def index_of(shard: bytes, count: int) -> list[tuple[int, int]]:
-    """(offset, length) per subchunk in C order; the index lies at the end under its checksum."""
+    """(offset, length) per subchunk in C order, from an index at the end with a checksum."""
     numbers = struct.unpack(f"<{2 * count}Q", shard[-16 * count - 4 : -4])
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
@@ -228,11 +228,11 @@ def test_write_to_one_subchunk_keeps_its_neighbours(store: Store, chunks_in: Chu
     array[2, 3] = -1
     values[2, 3] = -1
     after = subchunks()
-    assert [place for place in range(16) if before[place] != after[place]] == [5]
+    assert [number for number in range(16) if before[number] != after[number]] == [5]
     np.testing.assert_array_equal(array[...], values)
 
 
-def test_subchunks_of_fill_value_are_not_stored(store: Store, chunks_in: ChunksIn) -> None:
+def test_empty_subchunks_are_not_stored(store: Store, chunks_in: ChunksIn) -> None:
     array = zarr.create_array(
         store, shape=(8, 8), chunks=(4, 4), shards=(8, 8), dtype="uint8", compressors=None
     )
@@ -306,7 +306,7 @@ def test_subchunks_are_stored_in_the_order_that_zarr_stores_them(
 
 
 @pytest.mark.parametrize("subchunk", [(1, 1), (1, 8), (8, 1), (8, 8), (3, 8)], ids=str)
-def test_morton_order_in_shards_that_are_no_power_of_two(
+def test_morton_order_in_shards_whose_extents_are_no_power_of_two(
     make_store: Callable[[], Store],
     oracle: Oracle,
     chunks_in: ChunksIn,
@@ -373,7 +373,7 @@ TINY = ShardingCodec(chunk_shape=(1,), codecs=[BytesCodec(), GzipCodec()])
 def test_subchunks_far_longer_than_their_elements_are_read_through_a_compressor(
     store: Store, oracle: Oracle, serializer: ShardingCodec
 ) -> None:
-    """Twenty bytes of gzip for each element."""
+    """gzip encodes each element in twenty bytes."""
     values = np.random.default_rng(0).integers(1, 200, 10_000, "u1")
     options: dict[str, Any] = {"serializer": serializer, "compressors": ZstdCodec()}
     array = zarr.create_array(store, shape=10_000, chunks=10_000, dtype="u1", **options)

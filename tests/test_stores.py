@@ -1,6 +1,6 @@
-"""The two native stores, files and memory: what they write, what they must not keep, who is asked instead.
+"""The two native stores, files and memory: what they write, what they must not retain, which stores are not native.
 
-Faults of the file system are in test_faults.py, killed and forked processes in test_processes.py.
+Faults of the file system are in test_faults.py, forked processes in test_processes.py, killed ones in test_interrupts.py.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def create(store: Any, layout: dict[str, Any], **more: Any) -> zarr.Array[Any]:
 
 
 def run_python(code: str, *arguments: Any, before: Sequence[Any] = ()) -> str:
-    """What `code` prints in another process, with the pipeline chosen by the environment alone."""
+    """The output of `code` in another process, where the environment alone selects the pipeline."""
     command = [*before, sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
     environment = {**os.environ, **PIPELINE}
     done = subprocess.run(
@@ -69,7 +69,7 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path, layout, umask) -> N
     before = os.umask(umask)
     try:
         array = create(tmp_path, layout)
-        # Replacing a key takes another way than creating it.
+        # Replacing a key takes another code path than creating it.
         array[0, 0] = 9
     finally:
         os.umask(before)
@@ -77,7 +77,7 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path, layout, umask) -> N
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_missing_directories_are_made_again(tmp_path, layout, chunks_in) -> None:
+def test_missing_directories_are_recreated(tmp_path, layout, chunks_in) -> None:
     array = create(tmp_path, layout)
     expected = chunks_in(LocalStore(tmp_path))
     shutil.rmtree(tmp_path / "c")
@@ -101,7 +101,7 @@ def test_array_paths_are_taken_literally(tmp_path, name, oracle) -> None:
     np.testing.assert_array_equal(array[:], DATA)
 
 
-def test_a_moved_store_is_read_and_written_in_its_new_place(tmp_path, layout) -> None:
+def test_a_moved_store_is_read_and_written_at_its_new_location(tmp_path, layout) -> None:
     store = LocalStore(tmp_path / "old")
     array = create(store, layout)
     array[:]
@@ -113,7 +113,9 @@ def test_a_moved_store_is_read_and_written_in_its_new_place(tmp_path, layout) ->
 
 
 @pytest.mark.parametrize("cached", [0, 8])
-def test_what_somebody_else_did_is_seen_by_the_next_read(tmp_path, layout, cached, oracle) -> None:
+def test_changes_by_other_programs_are_seen_by_the_next_read(
+    tmp_path, layout, cached, oracle
+) -> None:
     chunk = tmp_path / "c/0/0"
     with zarr.config.set({"codec_pipeline.file_handle_cache_size": cached}):
         array = create(tmp_path, layout)
@@ -132,7 +134,7 @@ def test_what_somebody_else_did_is_seen_by_the_next_read(tmp_path, layout, cache
         expected[2:12, 3] = -1
         expected[3, 3] = 77
         check()
-        # Written over in place, as other programs do: the same file, of another length or not.
+        # Overwritten in place, as other programs may do: the same file, possibly of another length.
         old = chunk.read_bytes()
         chunk.write_bytes((tmp_path / "c/1/1").read_bytes())
         expected[:10, :10] = DATA[10:20, 10:20]
@@ -170,7 +172,7 @@ def test_direct_io_reads_what_buffered_io_reads(tmp_path, size, compressors, dir
     data = np.random.default_rng(1).integers(0, 255, 2 * size, "uint8")
     try:
         with warnings.catch_warnings(), zarr.config.set({"codec_pipeline.direct_io": True}):
-            # One where the file system refuses.
+            # Issued where the file system refuses direct I/O.
             warnings.filterwarnings("once", message=".*direct.*")
             array = zarr.create_array(
                 place, shape=data.shape, chunks=size, dtype="uint8", compressors=compressors
@@ -198,8 +200,8 @@ print(len(caught), *[str(warning.message) for warning in caught])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="O_DIRECT")
-def test_direct_io_that_is_refused_gives_one_warning_and_the_answers(tmp_path) -> None:
-    # The kernel's simplest file system knows no direct I/O.
+def test_refused_direct_io_issues_one_warning_and_reads_correctly(tmp_path) -> None:
+    # ramfs does not support direct I/O.
     mount = ["unshare", "-m", "sh", "-c", 'mount -t ramfs none "$0" && exec "$@"']
     try:
         subprocess.run([*mount, tmp_path, "true"], check=True, capture_output=True, timeout=10)
@@ -210,10 +212,10 @@ def test_direct_io_that_is_refused_gives_one_warning_and_the_answers(tmp_path) -
     assert "direct_io" in printed
 
 
-# -- both -------------------------------------------------------------------------------------------
+# -- files and memory -------------------------------------------------------------------------------
 
 
-def test_read_only_stores_refuse_as_zarr_does(make_store, layout, chunks_in, oracle) -> None:
+def test_read_only_stores_refuse_as_by_zarr(make_store, layout, chunks_in, oracle) -> None:
     store = make_store()
     create(store, layout)
     before = chunks_in(store)
@@ -229,7 +231,7 @@ def test_read_only_stores_refuse_as_zarr_does(make_store, layout, chunks_in, ora
                 with pytest.raises(ValueError) as caught:
                     array[:] = value
                 messages.append(str(caught.value))
-            # Nothing is asked to be written.
+            # An empty selection writes nothing.
             array[0:0] = 1
         return messages
 
@@ -239,7 +241,7 @@ def test_read_only_stores_refuse_as_zarr_does(make_store, layout, chunks_in, ora
     assert chunks_in(store) == before
 
 
-def test_a_store_that_nobody_opened_is_opened(make_store, layout) -> None:
+def test_a_store_that_is_not_open_is_opened(make_store, layout) -> None:
     store = make_store()
     create(store, layout)
     if isinstance(store, LocalStore):
@@ -254,7 +256,7 @@ def test_a_store_that_nobody_opened_is_opened(make_store, layout) -> None:
 
 
 @pytest.mark.parametrize("selection", [slice(None), (slice(3, 7), slice(2, 9)), (4,), ([3, 1],)])
-def test_what_a_read_returns_is_the_callers_own(store, layout, selection) -> None:
+def test_a_read_returns_the_callers_own_memory(store, layout, selection) -> None:
     array = create(store, layout)
     found = array.oindex[selection]
     assert found.flags.writeable
@@ -262,7 +264,7 @@ def test_what_a_read_returns_is_the_callers_own(store, layout, selection) -> Non
     np.testing.assert_array_equal(array.oindex[selection], DATA[selection])
 
 
-def test_what_a_write_was_given_stays_the_callers_own(store, layout) -> None:
+def test_the_value_of_a_write_stays_the_callers_own(store, layout) -> None:
     array = create(store, layout)
     value = -DATA
     one_chunk = value[:10, :10].copy()
@@ -274,7 +276,7 @@ def test_what_a_write_was_given_stays_the_callers_own(store, layout) -> None:
     np.testing.assert_array_equal(array[:], expected)
 
 
-def test_writing_a_part_leaves_a_buffer_that_was_read_before(layout) -> None:
+def test_a_partial_write_does_not_change_buffers_already_in_the_store(layout) -> None:
     store = MemoryStore()
     array = create(store, layout)
     before = {key: value.to_bytes() for key, value in store._store_dict.items()}
@@ -285,11 +287,11 @@ def test_writing_a_part_leaves_a_buffer_that_was_read_before(layout) -> None:
 
 
 class Counting(dict):
-    """A mapping that is no plain dict."""
+    """A dict subclass."""
 
 
 class WithoutFirstChunk:
-    """A store that answers for itself."""
+    """A store that overrides `get` to hide a chunk."""
 
     async def get(self, key: str, *arguments: Any, **more: Any) -> Any:
         return None if key.endswith("c/0/0") else await super().get(key, *arguments, **more)
@@ -306,7 +308,7 @@ class SomeMemory(WithoutFirstChunk, MemoryStore):
     pass
 
 
-def others(root: Path) -> dict[str, Any]:
+def not_native(root: Path) -> dict[str, Any]:
     return {
         "a dictionary of another class": MemoryStore(Counting()),
         "a subclass of LocalStore": SomeFiles(root),
@@ -314,9 +316,9 @@ def others(root: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", others(Path()))
-def test_stores_of_another_class_are_asked_themselves(tmp_path, kind, layout) -> None:
-    store = others(tmp_path)[kind]
+@pytest.mark.parametrize("kind", not_native(Path()))
+def test_stores_of_other_classes_are_awaited(tmp_path, kind, layout) -> None:
+    store = not_native(tmp_path)[kind]
     array = create(store, layout)
     expected = DATA.copy()
     if "subclass" in kind:

@@ -1,6 +1,6 @@
-"""Every line of docs/supported.md (``supported``, ``supported_codecs``): where it runs, its values, its reason; and the page itself.
+"""Every row of docs/supported.md (``supported``, ``supported_codecs``): where it runs, its values, its reason; and the page itself.
 
-One small array for each; the particulars of a codec, data type, store or selection are in its own test file.
+One small array for each row; details of a codec, data type, store or selection are in its own test file.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import numcodecs
 import numpy as np
-import own_codecs  # noqa: F401, registers the codecs that the tables name
 import pytest
-import supported
-import supported_codecs
 import zarr
-from codec_table import BYTES_CODECS
 from packaging.version import Version
-from supported import AWAITED, FALLBACK, NATIVE, NEAR, PYTHON, Call, Row, Sample, StoreRow
 from zarr.core.dtype import VariableLengthBytes, VariableLengthUTF8
 from zarr.storage import MemoryStore
 
 import zarrs
+from support import (
+    python_codecs,  # noqa: F401, registers the codecs that the tables name
+    supported,
+    supported_codecs,
+)
+from support.codec_table import BYTES_CODECS
+from support.supported import AWAITED, CALLED, FALLBACK, NATIVE, PYTHON, Call, Row, Sample, StoreRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +44,11 @@ ZARR = Version(zarr.__version__)
 SHAPE, CHUNKS = (12, 10), (4, 5)
 PART = (slice(2, 9), slice(3, 8))
 LENIENT = {"codec_pipeline.strict": False}
-# NumPy 1 has no StringDType: there text is in arrays of objects.
+# NumPy 1 has no StringDType: text is held in object arrays there.
 STRING: Any = np.dtypes.StringDType() if hasattr(np.dtypes, "StringDType") else np.dtype(object)
 VARIABLE = {"string": VariableLengthUTF8, "variable_length_bytes": VariableLengthBytes}
-# How `explain` begins to tell the way to a store.
-WAYS = {NATIVE: "native ", NEAR: "called from threads ", AWAITED: "awaited in Python "}
+# How `explain` begins its description of the access to a store.
+WAYS = {NATIVE: "native ", CALLED: "called from threads ", AWAITED: "awaited in Python "}
 
 
 def skip_where_zarr_lacks(since: str, needs: str = "") -> None:
@@ -57,7 +59,7 @@ def skip_where_zarr_lacks(since: str, needs: str = "") -> None:
 
 
 def values_of(dtype: Any) -> npt.NDArray[Any]:
-    """Small numbers, which every lossy codec of the tables keeps, as elements of `dtype`."""
+    """Small numbers as elements of `dtype`, exact under every lossy codec of the tables."""
     numbers = np.arange(120).reshape(SHAPE)
     if dtype == "string":
         return numbers.astype("U3").astype(STRING)
@@ -73,7 +75,7 @@ def values_of(dtype: Any) -> npt.NDArray[Any]:
 
 
 def create(sample: Sample, store: Any) -> Any:
-    """The array of `sample`; codecs of format 2 are made first, for zarr takes no descriptions of them."""
+    """The array of `sample`. Codecs of format 2 are instantiated first: zarr accepts no configurations of them."""
     skip_where_zarr_lacks(sample.since, sample.needs)
     options = {"dtype": "int32", "chunks": CHUNKS, **sample.options}
     options["dtype"] = VARIABLE.get(str(options["dtype"]), lambda: np.dtype(options["dtype"]))()
@@ -88,22 +90,22 @@ def create(sample: Sample, store: Any) -> Any:
 
 
 def where(array: Any) -> str:
-    """What `explain` says, in the word of the tables."""
+    """Where the array runs according to `explain`, in the tables' terms."""
     explanation = zarrs.explain(array)
     if not explanation.native:
         return FALLBACK
-    return PYTHON if "Python" in {place for _, place in explanation.steps} else NATIVE
+    return PYTHON if "Python" in {where_run for _, where_run in explanation.steps} else NATIVE
 
 
 def check_values(array: Any, values: npt.NDArray[Any], oracle: Callable[[], Any]) -> None:
-    """Writes all and a part, and reads it back by this pipeline and by zarr's own."""
+    """Writes all and a part, and reads both back through this pipeline and zarr's own."""
     expected = values.copy()
     array[...] = values
     array[PART] = expected[PART] = values[:7, :5]
     np.testing.assert_array_equal(array[...], expected)
     np.testing.assert_array_equal(array[PART], expected[PART])
     with oracle():
-        # Wrappers of old releases cannot be made read-only.
+        # In old releases a wrapper cannot be made read-only.
         np.testing.assert_array_equal(zarr.open_array(array.store, mode="r+")[...], expected)
 
 
@@ -135,7 +137,7 @@ def cases(*places: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("row", "sample"), cases(NATIVE, PYTHON))
-def test_it_runs_where_the_table_says_and_gives_numpys_values(
+def test_a_row_runs_where_the_table_says_and_returns_numpys_values(
     oracle: Callable[[], Any], row: Row, sample: Sample
 ) -> None:
     skip_where_zarr_lacks(sample.since, sample.needs)
@@ -163,7 +165,7 @@ def test_it_runs_where_the_table_says_and_gives_numpys_values(
 
 
 @pytest.mark.parametrize(("row", "sample"), cases(FALLBACK))
-def test_it_falls_back_for_the_reason_in_the_table(
+def test_a_row_falls_back_for_the_reason_in_the_table(
     oracle: Callable[[], Any], row: Row, sample: Sample
 ) -> None:
     array = create(sample, {})
@@ -180,7 +182,7 @@ def test_it_falls_back_for_the_reason_in_the_table(
         check_values(array, values, oracle)
 
 
-def test_the_tables_name_every_bytes_codec_that_the_tests_know() -> None:
+def test_the_tables_name_every_bytes_codec_under_test() -> None:
     named = "".join(row.what for row in supported_codecs.CODECS_3 + supported_codecs.CODECS_2)
     for name in BYTES_CODECS:
         assert f"`{name}`" in named
@@ -191,7 +193,7 @@ def test_the_tables_name_every_bytes_codec_that_the_tests_know() -> None:
 
 
 @pytest.mark.parametrize("row", supported.STORES, ids=lambda row: row.what)
-def test_stores_are_reached_in_the_way_the_table_says(
+def test_a_store_is_accessed_as_the_table_says(
     request: pytest.FixtureRequest, tmp_path: Path, oracle: Callable[[], Any], row: StoreRow
 ) -> None:
     skip_where_zarr_lacks(row.since)
@@ -203,7 +205,7 @@ def test_stores_are_reached_in_the_way_the_table_says(
     array = create(Sample({}), store)
     if row.reopen is None:
         assert zarrs.explain(array).store.startswith(WAYS[row.way])
-        # An archive cannot take a chunk twice without a warning.
+        # Writing a chunk twice to an archive raises a warning.
         if "ZipStore" not in row.what:
             check_values(array, values, oracle)
             return
@@ -222,7 +224,7 @@ EXAMPLES = {example: same for row in supported.SELECTIONS for example, same in r
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_selections_read_and_write_what_numpy_does(example: str) -> None:
+def test_a_selection_reads_and_writes_what_numpy_does(example: str) -> None:
     values = np.arange(24 * 9, dtype="int32").reshape(24, 9)
     z = zarr.create_array({}, shape=(24, 9), chunks=(5, 4), dtype="int32")
     z[...] = values
@@ -241,7 +243,9 @@ def test_selections_read_and_write_what_numpy_does(example: str) -> None:
 
 
 @pytest.mark.parametrize("row", supported.CALLS, ids=lambda row: row.what)
-def test_calls_fall_back_for_the_reason_in_the_table(oracle: Callable[[], Any], row: Call) -> None:
+def test_a_call_falls_back_for_the_reason_in_the_table(
+    oracle: Callable[[], Any], row: Call
+) -> None:
     def call(array: Any) -> Any:
         exec(row.code, {"z": array, "np": np})
         return array[...]
@@ -259,9 +263,9 @@ def test_calls_fall_back_for_the_reason_in_the_table(oracle: Callable[[], Any], 
 # -- the page ---------------------------------------------------------------------------------------
 
 
-def test_the_page_is_what_the_tables_make() -> None:
+def test_the_page_is_up_to_date_with_the_tables() -> None:
     script = Path(__file__).parents[1] / "docs" / "make_supported.py"
-    # Without site-packages: whoever builds the documentation need not have zarr.
+    # Without site-packages: building the documentation must not require zarr.
     checked = subprocess.run(
         [sys.executable, "-I", "-S", str(script), "--check"], capture_output=True, text=True
     )

@@ -1,6 +1,6 @@
 """Text and bytes of variable length, read and written in Rust: formats 2 and 3, shards, every selection, damaged chunks.
 
-zarr's own pipeline says what is stored, what is read and what is refused; NumPy says what a selection means.
+zarr's own pipeline defines what is stored, read and refused; NumPy defines the meaning of a selection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import zarr
 from packaging.version import Version
-from test_indexing import SHAPES, forms, layout_options, numpy_index, selector
 from zarr.codecs import (
     BloscCodec,
     BytesCodec,
@@ -35,6 +34,7 @@ from zarr.core.sync import sync
 from zarr.storage import LocalStore, MemoryStore, StorePath
 
 import zarrs
+from support.selections import SHAPES, forms, layout_options, numpy_index, selector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +53,7 @@ pytestmark = [
 ]
 
 ZARR = Version(zarr.__version__)
-# NumPy 1 has no StringDType: there text is in arrays of objects.
+# NumPy 1 has no StringDType: text is held in object arrays there.
 HAS_STRINGS = hasattr(np.dtypes, "StringDType")
 STRING: Any = np.dtypes.StringDType() if HAS_STRINGS else np.dtype(object)
 
@@ -65,7 +65,7 @@ TYPES = ("text", "bytes")
 
 
 def words(shape: tuple[int, ...], kind: str, seed: int = 0) -> np.ndarray[Any, Any]:
-    """An array of zarr's own native dtype of `kind` (text or bytes) in which every element of WORDS is likely."""
+    """An array of zarr's native dtype for `kind` (text or bytes), with elements drawn from WORDS."""
     drawn = np.random.default_rng(seed).integers(0, len(WORDS), shape)
     values = np.empty(shape, object)
     for place, word in np.ndenumerate(drawn):
@@ -125,8 +125,8 @@ LAYOUTS: dict[str, Callable[[str], dict[str, Any]]] = {
 }
 
 
-# Old releases write transposed text in the wrong order (zarr-python#3558), read no part of a nested shard and encode no
-# shard under a compressor.
+# Old releases write transposed text in the wrong order (zarr-python#3558), cannot read a part of a nested shard and cannot
+# encode a shard under a compressor.
 KNOWN_BUGS = ("transposed", "nested", "shard_in_gzip") if Version("3.4") > ZARR else ()
 
 
@@ -140,7 +140,7 @@ def create(store: Any, kind: str, layout: str, **more: Any) -> zarr.Array[Any]:
 def same(actual: Any, expected: Any) -> None:
     """Equal elements of the same Python types, in arrays of the same dtype and shape."""
     expected = np.asarray(expected)
-    # Some selections of one element give it without an array.
+    # Some selections of one element return the bare element.
     actual = np.asarray(actual, expected.dtype if np.isscalar(actual) else None)
     assert actual.dtype == expected.dtype
     assert actual.shape == expected.shape
@@ -149,7 +149,7 @@ def same(actual: Any, expected: Any) -> None:
 
 
 def pick(values: np.ndarray[Any, Any], index: Any) -> np.ndarray[Any, Any]:
-    """``values[index]`` by way of objects: NumPy 2.0 itself damages strings that it picks by index arrays."""
+    """``values[index]`` by way of objects: NumPy 2.0 damages strings selected by index arrays."""
     return np.asarray(values.astype(object)[index], object).astype(values.dtype)
 
 
@@ -162,7 +162,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_is_stored_is_what_zarr_stores(
+def test_stored_bytes_are_those_that_zarr_stores(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, kind: str, layout: str
 ) -> None:
     first, second = words(SHAPE, kind), words(SHAPE, kind, seed=1)
@@ -170,7 +170,7 @@ def test_what_is_stored_is_what_zarr_stores(
     def write(store: Store) -> dict[str, bytes]:
         array = create(store, kind, layout)
         array[:] = first
-        # Chunks covered, edge chunks, and chunks of which a part stays.
+        # Fully covered chunks, edge chunks and partly covered chunks.
         array[3:, ::2] = second[3:, ::2]
         array[0, :1] = "tail" if kind == "text" else b"tail"
         return chunks_in(store)
@@ -183,7 +183,7 @@ def test_what_is_stored_is_what_zarr_stores(
         read = zarr.open_array(ours, mode="r")[...]
         same(read, zarr.open_array(theirs, mode="r")[...])
     if layout in ("gzip_crc32c", "shard_in_gzip", "v2_gzip_f"):
-        # Deflate of two libraries; and the header of gzip has a time in it.
+        # The deflate libraries differ, and gzip's header contains the time.
         assert stored.keys() == expected.keys()
     else:
         assert stored == expected
@@ -192,7 +192,9 @@ def test_what_is_stored_is_what_zarr_stores(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_parts_are_those_of_the_whole(store: Store, oracle: Oracle, kind: str, layout: str) -> None:
+def test_parts_equal_parts_of_the_whole(
+    store: Store, oracle: Oracle, kind: str, layout: str
+) -> None:
     values = words(SHAPE, kind)
     with oracle():
         create(store, kind, layout)[:] = values
@@ -215,7 +217,7 @@ SELECTIONS = [
 
 
 @pytest.mark.parametrize(("layout", "ndim", "form"), SELECTIONS)
-def test_every_selection_reads_and_writes_what_numpy_says(
+def test_every_selection_reads_and_writes_what_numpy_does(
     oracle: Oracle, chunks_in: ChunksIn, kind: str, layout: str, ndim: int, form: tuple[str, Any]
 ) -> None:
     how, selection = form
@@ -234,7 +236,7 @@ def test_every_selection_reads_and_writes_what_numpy_says(
 
     new = words(expected.shape, kind, seed=2)
     if new.dtype == object and new.shape == ():
-        # NumPy puts the array itself into one element of an array of objects, and numcodecs refuses it.
+        # NumPy stores the array itself in the element of an object array, and numcodecs refuses it.
         with zarr.config.set({"codec_pipeline.strict": False}), pytest.raises(TypeError):
             selector(array, how)[selection] = new
         return
@@ -273,7 +275,7 @@ FILLS = ["", "x", "é\U0001f600", "y" * 40, "nul\0inside"]
 @pytest.mark.parametrize("layout", ["plain", "zstd", "sharded", "nested", "v2_zstd"])
 @pytest.mark.parametrize("fill", FILLS)
 @pytest.mark.parametrize("write_empty", [False, True])
-def test_fill_values_fill_and_chunks_of_them_are_empty(
+def test_missing_chunks_read_as_fill_value_and_empty_chunks_are_not_stored(
     oracle: Oracle, chunks_in: ChunksIn, kind: str, layout: str, fill: str, write_empty: bool
 ) -> None:
     fill_value: Any = fill if kind == "text" else fill.encode()
@@ -290,7 +292,7 @@ def test_fill_values_fill_and_chunks_of_them_are_empty(
         seen += [array[:], chunks_in(store)]
         array[5, 5:6] = fill_value
         array[0] = longer
-        # A whole chunk of something as long as the fill value.
+        # A chunk of elements of the same length as the fill value.
         array[4:8, 4:8] = fill_value[1:] + fill_value[:1]
         array[8:12, :4] = fill_value[:0].ljust(len(fill_value))
         seen += [array[:], sorted(chunks_in(store))]
@@ -305,7 +307,7 @@ def test_fill_values_fill_and_chunks_of_them_are_empty(
             assert one == other
 
 
-def test_a_null_fill_value_is_the_empty_one(oracle: Oracle, kind: str) -> None:
+def test_a_null_fill_value_reads_as_the_empty_element(oracle: Oracle, kind: str) -> None:
     store = MemoryStore()
     array = create(store, kind, "v2", fill_value=None)
     array[3, 3:4] = "a" if kind == "text" else b"a"
@@ -313,7 +315,7 @@ def test_a_null_fill_value_is_the_empty_one(oracle: Oracle, kind: str) -> None:
         same(array[:], zarr.open_array(store, mode="r")[:])
 
 
-def test_a_fill_value_that_numpy_reads_in_two_ways_is_left_to_zarr(oracle: Oracle) -> None:
+def test_a_fill_value_with_two_interpretations_in_numpy_is_left_to_zarr(oracle: Oracle) -> None:
     def write(store: Store) -> Any:
         array = create(store, "text", "plain", fill_value="x\0")
         array[0:4] = "x"
@@ -366,7 +368,7 @@ VALUES: dict[str, Any] = {
     "place", [slice(0, 4), (slice(1, 3), slice(2, 6)), (2, 2), (slice(0, 1), 1)]
 )
 @pytest.mark.parametrize("strict", [False, True])
-def test_values_of_any_type_are_taken_or_refused_as_by_zarr(
+def test_values_of_any_type_are_accepted_or_refused_as_by_zarr(
     oracle: Oracle, chunks_in: ChunksIn, kind: str, name: str, place: Any, strict: bool
 ) -> None:
     def write(store: Store) -> Any:
@@ -423,7 +425,7 @@ def test_missing_strings_are_stored_or_refused_as_by_zarr(
         assert write(MemoryStore()) == expected
 
 
-def test_values_may_lie_in_memory_as_they_like(oracle: Oracle, kind: str) -> None:
+def test_values_may_have_any_memory_layout(oracle: Oracle, kind: str) -> None:
     values = words((26, 34), kind)
     for value in (
         values[::-2, ::2][:13, :17].T,
@@ -449,7 +451,7 @@ def test_a_value_may_change_after_the_write(kind: str) -> None:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["own", "object"])
-def test_outputs_are_filled_whatever_their_layout(kind: str, order: Any, dtype: str) -> None:
+def test_outputs_of_any_memory_layout_are_filled(kind: str, order: Any, dtype: str) -> None:
     values = words(SHAPE, kind)
     array = create(MemoryStore(), kind, "zstd")
     array[:] = values
@@ -463,7 +465,7 @@ def test_outputs_are_filled_whatever_their_layout(kind: str, order: Any, dtype: 
     assert np.count_nonzero(wide.astype(bool)) == np.count_nonzero(values.astype(bool))
 
 
-def test_what_a_batch_does_not_name_stays(kind: str) -> None:
+def test_elements_outside_a_batch_are_unchanged(kind: str) -> None:
     values = words(SHAPE, kind)
     store = MemoryStore()
     array = create(store, kind, "plain")
@@ -485,7 +487,7 @@ def test_what_a_batch_does_not_name_stays(kind: str) -> None:
     same(out, expected)
 
 
-def test_text_read_in_many_threads_is_right(kind: str) -> None:
+def test_text_read_by_many_threads_is_correct(kind: str) -> None:
     values = words((200, 40), kind)
     array = create(MemoryStore(), kind, "sharded_zstd", shape=(200, 40))
     array[:] = values
@@ -509,7 +511,7 @@ def test_text_read_in_many_threads_is_right(kind: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="asks for the peak as POSIX tells it")
-def test_a_part_of_every_chunk_keeps_no_whole_chunk_in_memory(tmp_path: Path) -> None:
+def test_reading_a_part_of_every_chunk_keeps_no_whole_chunk_in_memory(tmp_path: Path) -> None:
     array = create(LocalStore(tmp_path), "text", "zstd", shape=(10_000,), chunks=(500,))
     array[:] = "x" * 20_000
     script = f"""
@@ -525,7 +527,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert ended.returncode == 0, ended.stderr
     unit = 1 if sys.platform == "darwin" else 1024
-    # 200 MB of text are decoded, ten at a time by each thread.
+    # 200 MB of text are decoded, 10 MB at a time by each thread.
     assert int(ended.stdout) * unit < 100e6
 
 
@@ -594,7 +596,7 @@ def test_damaged_chunks_are_refused_as_by_zarr(
 
 # Text of few stored bytes, and what only looks like it
 
-# More than the engine lets in without a look at it.
+# Above the decoded size that is allowed without inspection.
 LONG = 400_000_000
 SHORT_FORMS: dict[str, dict[str, Any]] = {
     "zstd": {"compressors": ZstdCodec()},
@@ -633,13 +635,13 @@ def test_a_shard_of_long_text_in_a_compressor_is_read(oracle: Oracle) -> None:
 
 
 def zstd_of_zeros(head: bytes, blocks: int) -> bytes:
-    """A frame without a length: `head`, then so many times 128 KiB of zeros in four bytes each."""
+    """A frame without a content size: `head`, then run-length blocks of 128 KiB of zeros, four bytes each."""
     raw = (len(head) << 3).to_bytes(3, "little") + head
     run = (1 << 1 | (1 << 17) << 3).to_bytes(3, "little") + b"\0"
     return b"\x28\xb5\x2f\xfd\x00\x58" + raw + run * blocks + b"\1\0\0"
 
 
-# Both would be 8 GB.
+# Each would decode to 8 GB.
 BOMBS: dict[str, bytes] = {
     "no_elements": zstd_of_zeros(b"", 1 << 16),
     "ended_elements": zstd_of_zeros(stored_form(b"one", b"two"), 1 << 16),
@@ -648,7 +650,7 @@ BOMBS: dict[str, bytes] = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks for the peak as Linux tells it")
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_no_more_is_decoded_than_text_has_elements(tmp_path: Path, bomb: str) -> None:
+def test_decoding_stops_behind_the_last_element(tmp_path: Path, bomb: str) -> None:
     options = {"shape": (2,), "chunks": (2,), "dtype": dtype_of("text")}
     array = zarr.create_array(LocalStore(tmp_path), compressors=ZstdCodec(), **options)
     array[:] = "x"
@@ -680,7 +682,7 @@ def test_millions_of_bytes_after_the_last_element_are_ignored_as_by_zarr(oracle:
     assert zarr.open_array(store, mode="r")[:].tolist() == expected == ["one", "two"]
 
 
-def test_flipped_bits_give_zarrs_answer_or_its_exception(oracle: Oracle, kind: str) -> None:
+def test_flipped_bits_give_zarrs_result_or_its_exception(oracle: Oracle, kind: str) -> None:
     store = MemoryStore()
     array = create(store, kind, "one_chunk")
     array[:] = words(SHAPE, kind)
@@ -688,7 +690,7 @@ def test_flipped_bits_give_zarrs_answer_or_its_exception(oracle: Oracle, kind: s
     rng = np.random.default_rng(11)
     for _ in range(300):
         damaged = bytearray(good)
-        # The first numbers, or anything.
+        # A bit in the first numbers, or anywhere.
         reach = len(good) if rng.random() < 0.7 else 40
         damaged[int(rng.integers(4, reach))] ^= 1 << int(rng.integers(0, 8))
         store._store_dict["c/0/0"] = cpu.Buffer.from_bytes(bytes(damaged))
@@ -697,7 +699,7 @@ def test_flipped_bits_give_zarrs_answer_or_its_exception(oracle: Oracle, kind: s
         assert outcome(lambda: array[:].tolist()) == expected
 
 
-def test_a_damaged_shard_of_text_is_refused_by_its_class(oracle: Oracle, kind: str) -> None:
+def test_a_damaged_shard_of_text_raises_zarrs_class(oracle: Oracle, kind: str) -> None:
     store = MemoryStore()
     array = create(store, kind, "sharded")
     array[:] = words(SHAPE, kind)
@@ -767,7 +769,7 @@ def test_codecs_of_another_type_are_steps_in_python(
 
 
 class Turn(TransposeCodec):
-    """A transposition that the engine does not know."""
+    """A transposition without a native step."""
 
 
 ODD_CHAINS: dict[str, Callable[[str], dict[str, Any]]] = {

@@ -1,4 +1,4 @@
-"""Zarr format 2: its compressors, orders, separators and byte orders, both ways with zarr."""
+"""Zarr format 2: compressors, memory orders, separators and byte orders, both ways with zarr."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def both_ways(
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["uint8", "<i4", ">i4", "<f8"])
 @pytest.mark.parametrize("compressor", COMPRESSORS)
-def test_every_compressor_both_ways(
+def test_every_compressor_both_ways_with_zarr(
     make_store: Callable[[], Store],
     oracle: Oracle,
     chunks_in: ChunksIn,
@@ -107,7 +107,7 @@ def test_both_separators(
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_what_is_read_has_the_arrays_order(store: Store, order: str) -> None:
+def test_a_read_returns_the_arrays_memory_order(store: Store, order: str) -> None:
     array = zarr.create_array(
         store, shape=SHAPE, chunks=CHUNKS, dtype="int32", zarr_format=2, order=order
     )
@@ -116,7 +116,7 @@ def test_what_is_read_has_the_arrays_order(store: Store, order: str) -> None:
     np.testing.assert_array_equal(array[...], values_of())
 
 
-def test_no_dimensions(make_store: Callable[[], Store], oracle: Oracle) -> None:
+def test_an_array_without_dimensions(make_store: Callable[[], Store], oracle: Oracle) -> None:
     for compressor in (None, numcodecs.Zstd()):
         store = make_store()
         array = zarr.create_array(
@@ -137,8 +137,8 @@ def put(store: Store, key: str, value: bytes) -> None:
         )
 
 
-def foreign(store: Store, compressor: Any, value: bytes) -> zarr.Array:
-    """An array of one chunk whose bytes another program wrote."""
+def single_chunk(store: Store, compressor: Any, value: bytes) -> zarr.Array:
+    """An array of one chunk, with the given bytes."""
     array = zarr.create_array(
         store, shape=(64,), chunks=(64,), dtype="<i4", zarr_format=2, compressors=compressor
     )
@@ -154,17 +154,17 @@ def test_a_gzip_chunk_of_several_members_is_read_whole(store: Store) -> None:
 
     half = RAW.tobytes()[:100]
     value = gzip.compress(half) + gzip.compress(RAW.tobytes()[100:])
-    array = foreign(store, numcodecs.GZip(), value)
+    array = single_chunk(store, numcodecs.GZip(), value)
     np.testing.assert_array_equal(array[...], RAW)
     np.testing.assert_array_equal(array[20:30], RAW[20:30])
 
 
 def test_a_zstd_chunk_without_a_content_size_is_read(store: Store, oracle: Oracle) -> None:
-    # One frame, no single segment and so no content size, window of 1 KiB, one raw last block.
+    # One frame without a content size (not a single segment): window of 1 KiB, one raw last block.
     raw = RAW.tobytes()
     block = ((len(raw) << 3) | 1).to_bytes(3, "little") + raw
     value = bytes.fromhex("28b52ffd") + bytes([0x00, 0x00]) + block
-    array = foreign(store, numcodecs.Zstd(), value)
+    array = single_chunk(store, numcodecs.Zstd(), value)
     with oracle():
         try:
             expected = zarr.open_array(store, mode="r")[...]
@@ -177,7 +177,7 @@ def test_a_zstd_chunk_without_a_content_size_is_read(store: Store, oracle: Oracl
 def test_several_zstd_frames_read_as_zarr_reads_them(store: Store, oracle: Oracle) -> None:
     codec = numcodecs.Zstd()
     halves = (RAW.tobytes()[:128], RAW.tobytes()[128:])
-    array = foreign(store, codec, b"".join(bytes(codec.encode(half)) for half in halves))
+    array = single_chunk(store, codec, b"".join(bytes(codec.encode(half)) for half in halves))
     with oracle():
         try:
             expected = zarr.open_array(store, mode="r")[...]
@@ -187,7 +187,7 @@ def test_several_zstd_frames_read_as_zarr_reads_them(store: Store, oracle: Oracl
 
 
 @pytest.mark.parametrize("name", ["zstd", "gzip", "zlib", "blosc"])
-def test_a_compressor_in_the_place_of_a_filter_applies_first(
+def test_a_compressor_in_place_of_a_filter_is_applied_first(
     make_store: Callable[[], Store], oracle: Oracle, chunks_in: ChunksIn, name: str
 ) -> None:
     options = {"compressors": COMPRESSORS["zstd"], "filters": [COMPRESSORS[name]]}

@@ -1,7 +1,7 @@
-"""What a write stores: values of every shape and kind, edges, resizing, refusals.
+"""Writes: values of every shape and kind, edges, resizing, refusals.
 
-The oracle is NumPy for what is read back, and zarr's own pipeline for which keys are left. Chunks
-of nothing but the fill value are test_empty_chunks.
+NumPy is the oracle for the values read back, zarr's own pipeline for the keys left. Empty chunks are
+in test_empty_chunks.py.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def data_of(dtype: Any = "int32") -> npt.NDArray[Any]:
 
 
 class Subclass(np.ndarray):
-    """An ndarray in everything but its type."""
+    """An ndarray subclass without changes."""
 
 
 WHOLE = (slice(None), slice(None))
 INNER = (slice(1, 6), slice(2, 9))
-# name → (selection, value); NumPy assigns each of them too.
+# name → (selection, value), valid for NumPy too.
 VALUES: dict[str, tuple[Any, Any]] = {
     "full": (WHOLE, -data_of()),
     "scalar": (INNER, 5),
@@ -115,7 +115,7 @@ def test_a_value_is_assigned_as_numpy_assigns_it(
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_value_of_more_than_is_selected_is_clamped_or_refused_as_zarr_does(
+def test_a_value_larger_than_the_selection_is_clamped_or_refused_as_by_zarr(
     store: Store, oracle: Oracle, layout: dict[str, Any], selection: Any, shape: tuple[int, ...]
 ) -> None:
     value = np.arange(np.prod(shape), dtype="int32").reshape(shape)
@@ -144,7 +144,7 @@ def test_a_value_of_more_than_is_selected_is_clamped_or_refused_as_zarr_does(
         pytest.param((slice(0, 3), slice(0, 4)), (2, 4), id="too_few_rows_for_one_chunk"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_as_zarr_refuses_it(
+def test_a_value_that_does_not_fit_is_refused_as_by_zarr(
     store: Store, oracle: Oracle, layout: dict[str, Any], selection: Any, shape: tuple[int, ...]
 ) -> None:
     def refuse(where: Store) -> type[Exception]:
@@ -158,7 +158,7 @@ def test_a_value_that_does_not_fit_is_refused_as_zarr_refuses_it(
     assert refuse(store) is expected
 
 
-def test_structured_scalars_and_other_layouts_of_fields_are_converted(
+def test_structured_scalars_and_other_field_layouts_are_converted(
     store: Store, oracle: Oracle
 ) -> None:
     dtype = np.dtype([("a", "<i4"), ("b", "<f8")])
@@ -190,7 +190,7 @@ def test_the_callers_array_can_change_after_a_write(store: Store) -> None:
 
 
 def resized(store: Store, layout: dict[str, Any], reopen: bool) -> npt.NDArray[Any]:
-    """Shrinks, writes at the new edge, grows again: what lies beyond the edge is zarr's choice."""
+    """Shrinks, writes at the new edge, grows again: zarr defines the bytes beyond the edge."""
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", fill_value=-1, **layout)
     array[...] = data_of()
     array.resize((5, 6))
@@ -232,7 +232,7 @@ def test_bytes_of_a_shard_beyond_the_edge_are_kept(store: Store) -> None:
     np.testing.assert_array_equal(array[...], expected)
 
 
-def test_append_grows_an_array_whose_pipeline_was_made_before(
+def test_append_grows_an_array_whose_pipeline_already_exists(
     store: Store, oracle: Oracle, layout: dict[str, Any]
 ) -> None:
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", fill_value=-1, **layout)
@@ -256,7 +256,7 @@ def test_attributes_can_change_between_reads_and_writes(store: Store) -> None:
 # Refusals
 
 
-def test_a_read_only_store_refuses_with_zarrs_words(store: Store, chunks_in: ChunksIn) -> None:
+def test_a_read_only_store_refuses_with_zarrs_message(store: Store, chunks_in: ChunksIn) -> None:
     zarr.create_array(store, shape=SHAPE, chunks=(3, 4), dtype="int32")[...] = data_of()
     before = chunks_in(store)
     array = zarr.open_array(store.with_read_only(True), mode="r")
@@ -269,7 +269,7 @@ def test_a_read_only_store_refuses_with_zarrs_words(store: Store, chunks_in: Chu
     assert chunks_in(store) == before
 
 
-def test_an_array_opened_for_reading_refuses_to_write(store: Store, chunks_in: ChunksIn) -> None:
+def test_an_array_opened_for_reading_refuses_a_write(store: Store, chunks_in: ChunksIn) -> None:
     zarr.create_array(store, shape=SHAPE, chunks=(3, 4), dtype="int32")
     array = zarr.open_array(store, mode="r")
     with pytest.raises(ValueError, match="read-only"):

@@ -1,6 +1,6 @@
-"""Archives that are opened for reading: zarr's own pipeline is the oracle for values, missing chunks and other makers' archives.
+"""Archives opened for reading: zarr's own pipeline is the oracle for values, missing chunks and archives of other writers.
 
-How archives are written, and stores over file objects, stay with zarr. Damaged archives are test_zip_damage's.
+Writing archives, and stores over file objects, are left to zarr. Damaged archives are in test_zip_damage.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from archives import (
+from packaging.version import Version
+from zarr.storage import LocalStore, ZipStore
+
+import zarrs
+from support.archives import (
     DATA,
     LAYOUTS,
     MODES,
@@ -34,10 +38,6 @@ from archives import (
     pack,
     patched_directory,
 )
-from packaging.version import Version
-from zarr.storage import LocalStore, ZipStore
-
-import zarrs
 from zarrs import _zip
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="zarr's own way there")
@@ -56,7 +56,7 @@ def method(request: pytest.FixtureRequest) -> int:
 # -- values -----------------------------------------------------------------------------------------
 
 
-def test_every_selection_gives_what_zarr_gives(tmp_path, layout, method, oracle) -> None:
+def test_every_selection_returns_what_zarr_returns(tmp_path, layout, method, oracle) -> None:
     path = make(tmp_path / "a.zip", layout, method)
     assert is_native(path)
     for select in SELECTIONS.values():
@@ -83,7 +83,7 @@ def test_chunks_large_enough_to_be_read_in_parts(tmp_path, method, oracle) -> No
         for select in (lambda z: z[5], lambda z: z[300:303, 17], lambda z: z[:], lambda z: z[:, 9]):
             assert_same(path, oracle, select)
         with opened(path) as array:
-            # Twice in one archive: its checksum is known by then.
+            # Twice in one archive: the second read need not verify the checksum again.
             for _ in range(2):
                 np.testing.assert_array_equal(array[300:303, 17], value[300:303, 17])
 
@@ -101,7 +101,7 @@ def test_arrays_of_a_group_share_one_handle(tmp_path, method) -> None:
     store.close()
 
 
-# -- archives of other makers -----------------------------------------------------------------------
+# -- archives of other writers ----------------------------------------------------------------------
 
 
 def test_the_last_of_two_entries_with_one_name_counts(tmp_path, layout, method, oracle) -> None:
@@ -153,7 +153,7 @@ def test_directories_comments_and_bytes_before_the_archive(
 
 
 @pytest.mark.parametrize("other", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_methods_are_awaited_in_python(tmp_path, other, oracle) -> None:
+def test_archives_with_other_methods_are_awaited_in_python(tmp_path, other, oracle) -> None:
     path = make(tmp_path / "a.zip", {}, other)
     assert not is_native(path)
     assert_same(path, oracle, lambda z: z[3:33, 2])
@@ -162,7 +162,7 @@ def test_other_methods_are_awaited_in_python(tmp_path, other, oracle) -> None:
         assert "is compressed by" in zarrs.explain(array).store
 
 
-def test_an_encrypted_entry_is_zarrs_to_refuse(tmp_path, method, oracle) -> None:
+def test_an_encrypted_entry_is_left_to_zarr(tmp_path, method, oracle) -> None:
     path = make(tmp_path / "a.zip", {}, method)
     patched_directory(path, "c/0/0", 8, b"\x01\x00")
     assert not is_native_or_refused(path)
@@ -172,14 +172,14 @@ def test_an_encrypted_entry_is_zarrs_to_refuse(tmp_path, method, oracle) -> None
 # -- the store's own state --------------------------------------------------------------------------
 
 
-def test_a_closed_store_is_opened_again(tmp_path, layout, method) -> None:
+def test_a_closed_store_is_reopened(tmp_path, layout, method) -> None:
     path = make(tmp_path / "a.zip", layout, method)
     store = ZipStore(path)
     array = zarr.open_array(store, mode="r")
     np.testing.assert_array_equal(array[:], DATA)
     make(tmp_path / "b.zip", layout, method, DATA + 1)
     os.replace(tmp_path / "b.zip", path)
-    # As long as it is open, the archive is the one that was opened.
+    # An open store keeps reading the archive that it opened.
     np.testing.assert_array_equal(array[:], DATA)
     store.close()
     np.testing.assert_array_equal(array[:], DATA + 1)
@@ -189,7 +189,7 @@ def test_a_closed_store_is_opened_again(tmp_path, layout, method) -> None:
         array[:]
 
 
-def test_closed_archives_are_let_go_of(tmp_path, method) -> None:
+def test_closed_archives_are_released(tmp_path, method) -> None:
     path = make(tmp_path / "a.zip", {}, method)
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
     for _ in range(20):
@@ -212,12 +212,12 @@ def test_writes_are_refused(tmp_path, layout, method) -> None:
     assert path.read_bytes() == before
 
 
-class Own(ZipStore):
+class Subclass(ZipStore):
     pass
 
 
 @pytest.mark.parametrize("kind", ["file object", "append", "subclass", "writable"])
-def test_other_ways_to_open_are_awaited_in_python(tmp_path, kind, method) -> None:
+def test_archives_opened_in_other_ways_are_awaited_in_python(tmp_path, kind, method) -> None:
     path = make(tmp_path / "a.zip", {}, method)
     if kind == "file object" and Version(zarr.__version__) < Version("3.4"):
         pytest.skip("older releases take paths only")
@@ -225,7 +225,7 @@ def test_other_ways_to_open_are_awaited_in_python(tmp_path, kind, method) -> Non
         store = {
             "file object": lambda: ZipStore(file),
             "append": lambda: ZipStore(path, mode="a"),
-            "subclass": lambda: Own(path),
+            "subclass": lambda: Subclass(path),
             "writable": lambda: ZipStore(path, mode="r", read_only=False),
         }[kind]()
         array = zarr.open_array(store, mode="r" if store.read_only else "r+")
@@ -234,7 +234,7 @@ def test_other_ways_to_open_are_awaited_in_python(tmp_path, kind, method) -> Non
         store.close()
 
 
-def test_pickled_arrays_open_the_archive_again(tmp_path, layout, method) -> None:
+def test_pickled_arrays_reopen_the_archive(tmp_path, layout, method) -> None:
     path = make(tmp_path / "a.zip", layout, method)
     with opened(path) as array:
         array[:]
@@ -277,7 +277,7 @@ def test_forked_children_read_the_inherited_archive(tmp_path, layout, method) ->
     path = make(tmp_path / "a.zip", layout, method)
     with opened(path) as array:
         array[:]
-        # A child has the open file, whatever became of the path.
+        # A child inherits the open file, even if the path has changed.
         shutil.move(path, tmp_path / "moved.zip")
         _SHARED[str(path)] = array
         context = multiprocessing.get_context("fork")

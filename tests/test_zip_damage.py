@@ -1,6 +1,6 @@
-"""Damaged archives, opened for reading: errors are of the classes that zarr's own pipeline raises, and memory is bounded.
+"""Damaged archives opened for reading: the exception classes of zarr's own pipeline, and bounded memory.
 
-What sound archives give is test_zip's.
+Valid archives are in test_zip.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from archives import (
+from zarr.codecs import ShardingCodec
+from zarr.storage import ZipStore
+
+from support.archives import (
     DATA,
     LAYOUTS,
     MODES,
@@ -28,10 +31,8 @@ from archives import (
     patched_directory,
     patched_header,
 )
-from zarr.codecs import ShardingCodec
-from zarr.storage import ZipStore
 
-# Python 3.11's `zipfile` overlooks what later ones refuse; the newest is the oracle.
+# The `zipfile` of Python 3.11 overlooks damage that later ones refuse; the newest is the oracle.
 careful_zipfile = pytest.mark.xfail(
     sys.version_info < (3, 12), reason="Python itself overlooks it", strict=False
 )
@@ -77,7 +78,7 @@ def test_a_wrong_checksum(tmp_path, layout, method, selection, oracle) -> None:
     name = "0.0" if "zarr_format" in layout else "c/0/0"
     patched_directory(path, name, 16, b"\x01\x02\x03\x04")
     select = {**SELECTIONS, "part": lambda z: z[3:17, 8:12], "one": lambda z: z[7, 1]}[selection]
-    # For ranges too: zipfile comes to the index at the end of a shard from its beginning.
+    # For byte ranges too: to read the index at the end of a shard, zipfile reads the entry from its beginning.
     assert assert_same(path, oracle, select) is zipfile.BadZipFile
 
 
@@ -89,7 +90,7 @@ def test_parts_of_a_shard_with_its_index_at_the_start(tmp_path, length, oracle) 
     path = make(tmp_path / "a.zip", layout, zipfile.ZIP_STORED, value)
     patched_directory(path, "c/0/0", 16, b"\x01\x02\x03\x04")
     found = assert_same(path, oracle, lambda z: z[3, 3:7])
-    # zipfile reads 4096 bytes at least, and so all of a small one.
+    # zipfile reads at least 4096 bytes, and so the whole of a small entry.
     assert (found is zipfile.BadZipFile) == (length == 10)
     assert assert_same(path, oracle, lambda z: z[:]) is zipfile.BadZipFile
 
@@ -102,7 +103,7 @@ def test_a_flipped_bit_never_gives_other_values(tmp_path, layout, method, positi
     at = 30 + len(name) + position % info.compress_size
     byte = path.read_bytes()[info.header_offset + at]
     patched_header(path, name, at, bytes([byte ^ 0x10]))
-    # The last bits of a deflate stream mean nothing; all others do.
+    # The last bits of a deflate stream are padding; all others matter.
     found = assert_same(path, oracle, lambda z: z[:])
     if isinstance(found, type):
         assert issubclass(found, zipfile.BadZipFile | zlib.error)
@@ -110,12 +111,12 @@ def test_a_flipped_bit_never_gives_other_values(tmp_path, layout, method, positi
         np.testing.assert_array_equal(found, DATA)
 
 
-def test_partial_reads_of_raw_chunks_check_the_whole_as_zarr_does(tmp_path, oracle) -> None:
+def test_partial_reads_of_raw_chunks_verify_the_whole_chunk_as_zarr_does(tmp_path, oracle) -> None:
     path = make(tmp_path / "a.zip", LAYOUTS["raw"], zipfile.ZIP_STORED)
     patched_header(path, "c/0/0", 30 + 5 + 399, b"\x77")
     assert assert_same(path, oracle, lambda z: z[0, 0]) is zipfile.BadZipFile
     with zarr.config.set({"codec_pipeline.validate_checksums": False}), opened(path) as array:
-        # Nothing is read then but what is asked for.
+        # Then only the requested bytes are read.
         assert array[0, 0] == 1
 
 
@@ -125,14 +126,14 @@ LENGTHS = [0, 1, 400, 1 << 20, (1 << 32) - 2]
 @careful_zipfile
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("offset", [20, 24], ids=["compressed", "uncompressed"])
-def test_an_announced_size_that_is_wrong(tmp_path, layout, method, length, offset, oracle) -> None:
+def test_a_wrong_declared_size(tmp_path, layout, method, length, offset, oracle) -> None:
     path = make(tmp_path / "a.zip", layout, method)
     name = "0.0" if "zarr_format" in layout else "c/0/0"
     patched_directory(path, name, offset, struct.pack("<I", length))
     assert_same(path, oracle, lambda z: z[:])
 
 
-def test_a_deflated_flood_is_bounded(tmp_path) -> None:
+def test_a_deflate_bomb_is_bounded(tmp_path) -> None:
     import resource
 
     objects = objects_of(make(tmp_path / "a.zip", {}, zipfile.ZIP_DEFLATED))
@@ -152,14 +153,14 @@ def test_a_deflated_flood_is_bounded(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("selection", ["all", "part"])
-def test_an_archive_that_is_cut_off_while_it_is_open(tmp_path, layout, method, selection) -> None:
+def test_an_archive_truncated_while_it_is_open(tmp_path, layout, method, selection) -> None:
     path = make(tmp_path / "a.zip", layout, method)
     name = "1.0" if "zarr_format" in layout else "c/1/0"
     header = zipfile.ZipFile(path).getinfo(name).header_offset
-    # zipfile's classes; it cannot be asked itself, since its file object may hold more than is left on the disk.
+    # zipfile's classes, listed by hand: its file object may buffer more than is left on the disk.
     for left, error in ((50, EOFError), (10, zipfile.BadZipFile)):
         with opened(path) as array:
-            # The directory is read now.
+            # The central directory is read here.
             array[0, 0]
             os.truncate(path, header + left)
             with pytest.raises(error, match=f"chunk {name}"):
@@ -167,7 +168,7 @@ def test_an_archive_that_is_cut_off_while_it_is_open(tmp_path, layout, method, s
         make(path, layout, method)
 
 
-def test_an_archive_that_is_cut_off_does_not_open(tmp_path, method) -> None:
+def test_a_truncated_archive_does_not_open(tmp_path, method) -> None:
     path = make(tmp_path / "a.zip", {}, method)
     os.truncate(path, path.stat().st_size - 30)
     with pytest.raises(zipfile.BadZipFile):

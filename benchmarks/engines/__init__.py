@@ -1,4 +1,4 @@
-"""What a workload sees of an engine, and the list of engines. Each module opens arrays one way."""
+"""The interface between workloads and engines, and the list of engines. Each module has one way to open arrays."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class CannotDo(Exception):
-    """The engine has no way to express the workload: skipped, not failed."""
+    """The engine cannot express the workload, which is then skipped, not failed."""
 
 
 class Array(Protocol):
-    """An open array. Every read gives a NumPy array of the shape that NumPy would give."""
+    """An open array. Every read returns a NumPy array, of the shape that NumPy itself would return."""
 
     shape: tuple[int, ...]
     value: np.ndarray
@@ -29,7 +29,7 @@ class Array(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """`role`: ours, peer, or bound (the floor and the limit, which nobody competes with)."""
+    """`role`: ours, peer, or bound (the floor and the limit, which do not compete)."""
 
     name: str
     environment: str
@@ -46,7 +46,7 @@ class Engine:
 
 _ZARR = "zarr.core.codec_pipeline"
 _ALL = [
-    # Strict: a workload that fell back to zarr's own pipeline must not look like ours.
+    # Strict, so that a workload that falls back to zarr-python's own pipeline does not count as ours.
     Engine("ours", "ours", "with_zarr", "ours", "zarrs.ZarrsCodecPipeline", strict=True),
     Engine("batched", "zarr", "with_zarr", pipeline=f"{_ZARR}.BatchedCodecPipeline"),
     Engine("fused", "zarr", "with_zarr", pipeline=f"{_ZARR}.FusedCodecPipeline"),

@@ -44,7 +44,7 @@ def opener(engine: Engine, threads: int) -> Callable[[str, str], Array]:
         {
             "data_copy_concurrency": {"limit": threads},
             "file_io_concurrency": {"limit": threads},
-            # zarr and the others do not wait for the disk either.
+            # The other engines do not wait for the disk either.
             "file_io_sync": False,
             # No cache of decoded chunks, as for every other engine.
             "cache_pool": {"total_bytes_limit": 0},

@@ -1,4 +1,4 @@
-"""zarrista's own API on the same files: basic selections of step 1, reads and writes."""
+"""zarrista's own API on the same files: reads and writes of basic selections with step 1."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class ZarristaArray:
         raise CannotDo("no masks")
 
     def write(self, selection: tuple, value: np.ndarray) -> None:
-        # It takes nothing else; a user would have to copy too.
+        # zarrista accepts nothing else; a user would have to copy too.
         self.array[selection] = np.ascontiguousarray(value)
 
 
 def opener(engine: Engine, threads: int) -> Callable[[str, str], Array]:
-    # Its number of threads is RAYON_NUM_THREADS, set by the driver.
+    # zarrista takes its number of threads from RAYON_NUM_THREADS, which the driver sets.
     def open_array(path: str, store: str) -> Array:
         if store != "local":
             raise CannotDo("its memory store is not zarr's")

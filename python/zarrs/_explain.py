@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
-from zarr.storage import ZipStore
 
-from zarrs import _config, _data_types, _near, _python_steps, _text, _zip
+from zarrs import _config, _data_types, _python_steps, _text
 from zarrs._codecs import chain_of, evolve
 from zarrs._pipeline import ZarrsCodecPipeline
-from zarrs._stores import NativeStores, unwrapped
+from zarrs._stores import routes
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
     import zarr
-    from zarr.abc.store import Store
-    from zarr.core.buffer import BufferPrototype
 
 
 @dataclass(frozen=True)
@@ -83,27 +80,12 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     store = async_array.store_path.store
-    path = _store_path(store, spec.prototype, async_array.store_path.path)
+    # The key of any chunk of the array.
+    key = f"{async_array.store_path.path}/c".lstrip("/")
+    path = routes.describe(store, key, spec.prototype, _config.current())
     if reasons:
         steps = tuple((type(codec).__name__, "zarr-python") for codec in pipeline)
     return Explanation(not reasons, name, path, steps, tuple(reasons))
-
-
-def _store_path(store: Store, prototype: BufferPrototype, path: str) -> str:
-    near = _near.near(store, prototype) is not None
-    how = "called from threads" if near else "awaited in Python"
-    awaited = f"{how} ({type(store).__module__}.{type(store).__qualname__})"
-    plain = unwrapped(store)
-    if type(plain) is ZipStore:
-        # Without a handle, which would open the archive.
-        refusal = _zip.refusal(plain)
-        return "native zip" if refusal is None else f"{awaited}: {refusal}"
-    stores, configuration = NativeStores(), _config.current()
-    handle = stores.handle(store, configuration)
-    if handle is None:
-        borrowed = stores.borrowed(store, f"{path}/c".lstrip("/"), configuration)
-        return awaited if borrowed is None else f"{awaited}, but reads are native files"
-    return "native memory" if isinstance(handle, dict | tuple) else "native files"
 
 
 def _chunk_spec(async_array: Any) -> ArraySpec:

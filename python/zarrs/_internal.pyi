@@ -3,29 +3,107 @@
 import contextvars
 import os
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, TypeAlias, final
+
+import numpy as np
 
 from zarrs._python_calls import Inbox
 from zarrs._python_steps import PythonSteps
 from zarrs.errors import UnsupportedError as UnsupportedError
 
+Swap: TypeAlias = int | list[tuple[int, int, int]] | None
+
 __all__ = [
+    "Array",
+    "Call",
     "Caller",
     "ChunkFormat",
     "LocalStore",
+    "MemoryStore",
     "Options",
+    "OverlappingOutput",
     "OwnedBytes",
-    "Pending",
-    "RemoteRead",
-    "RemoteWrite",
     "Reply",
+    "Request",
     "UnsupportedError",
     "ZipStore",
     "cpus",
-    "read",
     "shutdown",
-    "write",
+    "store_call_took",
+    "store_threads",
 ]
+
+class OverlappingOutput(Exception):
+    """An output whose elements share bytes: NumPy has to assign."""
+
+@final
+class Array:
+    """An array of one format in one store."""
+
+    def __new__(
+        cls,
+        format: ChunkFormat,
+        store: LocalStore | ZipStore | MemoryStore | None,
+        options: Options,
+    ) -> Array: ...
+    def read(
+        self,
+        items: list[Any],
+        out: np.ndarray[Any, Any],
+        swap: Swap,
+        drop_axes: tuple[int, ...],
+    ) -> tuple[tuple[dict[str, str], ...] | None, Call | None]: ...
+    def write(
+        self,
+        items: list[Any],
+        value: np.ndarray[Any, Any],
+        swap: Swap,
+        drop_axes: tuple[int, ...],
+    ) -> tuple[None, Call | None]: ...
+
+@final
+class Call:
+    """A read or write that is under way."""
+
+    def requests(self) -> list[Request]: ...
+    def feed(self, id: int, buffer: Any, *, dedicated_thread: bool = False) -> list[Request]: ...
+    def take(self) -> list[tuple[int, str, OwnedBytes | None]]: ...
+    def backlog(self) -> int: ...
+    def is_idle(self) -> bool: ...
+    def is_stopped(self) -> bool: ...
+    def wake(
+        self,
+        event_loop: Any,
+        callback: Callable[[Any], None],
+        future: Any,
+        *,
+        at_unit: bool = False,
+    ) -> bool: ...
+    def cancel(self) -> None: ...
+    def result(self) -> tuple[dict[str, str], ...] | None: ...
+
+@final
+class Request:
+    """One request to a store in Python."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def start(self) -> int | None: ...
+    @property
+    def end(self) -> int | None: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def needed(self) -> bool: ...
+
+@final
+class MemoryStore:
+    """The objects of one `zarr.storage.MemoryStore`, or those below a prefix of it."""
+
+    def __new__(cls, objects: dict[str, Any], prefix: str = "") -> MemoryStore: ...
 
 @final
 class Reply:
@@ -84,18 +162,9 @@ class Options:
         cls,
         *,
         threads: int,
-        chunk_concurrent_minimum: int,
         chunk_concurrent_maximum: int | None,
         validate_checksums: bool,
     ) -> Options: ...
-
-@final
-class Pending:
-    """A batch that the pool is still working on."""
-
-    def wake(self, event_loop: Any, call: Callable[[Any], None], future: Any) -> bool: ...
-    def cancel(self) -> None: ...
-    def result(self) -> Any: ...
 
 @final
 class OwnedBytes:
@@ -104,85 +173,7 @@ class OwnedBytes:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
-@final
-class RemoteRead:
-    """A read in progress, of a store that Python awaits."""
-
-    @staticmethod
-    def open(
-        format: ChunkFormat,
-        store: Any,
-        items: list[Any],
-        path_type: type,
-        spec: Any,
-        out: Any,
-        swap: int | list[tuple[int, int, int]] | None,
-        drop_axes: tuple[int, ...],
-        options: Options,
-        max_gap: int,
-        max_bytes: int,
-    ) -> RemoteRead | None: ...
-    def requests(self) -> list[tuple[int, str, int | None, int | None, int]]: ...
-    def feed(
-        self, id: int, buffer: Any, own: bool
-    ) -> list[tuple[int, str, int | None, int | None, int]]: ...
-    def is_idle(self) -> bool: ...
-    def is_stopped(self) -> bool: ...
-    def backlog(self) -> int: ...
-    def stop(self) -> None: ...
-    def wake(
-        self, event_loop: Any, call: Callable[[Any], None], future: Any, any: bool
-    ) -> bool: ...
-    def result(self) -> tuple[dict[str, str], ...]: ...
-
-@final
-class RemoteWrite:
-    """A write in progress, to a store that Python awaits."""
-
-    def __new__(
-        cls,
-        format: ChunkFormat,
-        store: Any,
-        items: list[Any],
-        path_type: type,
-        spec: Any,
-        value: Any,
-        swap: int | list[tuple[int, int, int]] | None,
-        drop_axes: tuple[int, ...],
-        options: Options,
-    ) -> RemoteWrite: ...
-    def chunks(self) -> list[tuple[int, str, bool, int]]: ...
-    def feed(self, number: int, buffer: Any, own: bool) -> None: ...
-    def take(self) -> list[tuple[int, str, OwnedBytes | None]]: ...
-    def is_idle(self) -> bool: ...
-    def is_stopped(self) -> bool: ...
-    def stop(self) -> None: ...
-    def wake(
-        self, event_loop: Any, call: Callable[[Any], None], future: Any, any: bool
-    ) -> bool: ...
-    def result(self) -> None: ...
-
-def read(
-    format: ChunkFormat,
-    store: tuple[Any, Any],
-    items: list[Any],
-    path_type: type,
-    spec: Any,
-    out: Any,
-    swap: int | list[tuple[int, int, int]] | None,
-    drop_axes: tuple[int, ...],
-    options: Options,
-) -> tuple[dict[str, str], ...] | Pending | None: ...
-def write(
-    format: ChunkFormat,
-    store: tuple[Any, Any],
-    items: list[Any],
-    path_type: type,
-    spec: Any,
-    value: Any,
-    swap: int | list[tuple[int, int, int]] | None,
-    drop_axes: tuple[int, ...],
-    options: Options,
-) -> tuple[list[tuple[str, OwnedBytes | None]], BaseException | None] | Pending: ...
+def store_threads(requests: int, bytes: int, *, is_write: bool, most: int) -> int: ...
+def store_call_took(seconds: float) -> None: ...
 def shutdown() -> None: ...
 def cpus() -> int: ...

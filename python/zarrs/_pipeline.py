@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,11 +13,11 @@ from zarr.core.codec_pipeline import codecs_from_list
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.storage._common import StorePath
 
-from zarrs import _config, _data_types, _fallback, _remote, _text
+from zarrs import _config, _data_types, _drive, _fallback, _text
+from zarrs._array import Arrays
 from zarrs._chunk_format import ChunkFormats
 from zarrs._codecs import evolve, split
-from zarrs._stores import NativeStores, tell_refused_direct_io
-from zarrs._waiting import release
+from zarrs._stores.routes import Routes, Way, tell_refused_direct_io
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -33,16 +32,14 @@ if TYPE_CHECKING:
     from zarr.core.metadata import ArrayMetadata
 
     from zarrs import _internal
+    from zarrs._array import Array, Started
     from zarrs._config import Configuration
 
     Item = tuple[Any, ArraySpec, SelectorTuple, SelectorTuple, bool]
 
 counters = _fallback.counters
 
-# Assigning to their parts has no meaning of its own.
-_PLAIN = frozenset({np.ndarray, np.memmap})
-
-_native: tuple[Any, Any] | None = None
+_last_options: tuple[Configuration, _internal.Options] | None = None
 
 
 class ZarrsCodecPipeline(CodecPipeline):
@@ -60,7 +57,8 @@ class ZarrsCodecPipeline(CodecPipeline):
 
     def _forget(self) -> None:
         self._formats = ChunkFormats(self._codecs)
-        self._stores = NativeStores()
+        self._routes = Routes()
+        self._arrays = Arrays()
         self._own: CodecPipeline | None = None
 
     @classmethod
@@ -191,84 +189,35 @@ class ZarrsCodecPipeline(CodecPipeline):
             return await self._zarr_pipeline(spec).read(batch, out, drop_axes)
         configuration = _config.current()
         try:
-            internal, options = _internals(configuration)
+            options = _options(configuration)
             format = self._formats.get(spec)
             store = getter.store
-            handle = self._stores.handle(store, configuration)
-            borrowed = None
-            if handle is None:
-                handle = borrowed = self._stores.borrowed(store, getter.path, configuration)
+            route = self._routes.find(store, getter.path, spec.prototype, configuration)
             array = _plain_array(out)
-            if handle is not None and not store._is_open:
+            if (route.handle or route.files_behind) is not None and not store._is_open:
                 await store._ensure_open()
-
-            def call(target: np.ndarray[Any, Any]) -> Any:
-                swap = format.swap_to(target.dtype)
-                if handle is None:
-                    return internal.RemoteRead.open(
-                        format.format,
-                        store,
-                        batch,
-                        StorePath,
-                        spec,
-                        target,
-                        swap,
-                        drop_axes,
-                        options,
-                        *_remote.coalescing(spec),
-                    )
-                return internal.read(
-                    format.format,
-                    (store, handle),
-                    batch,
-                    StorePath,
-                    spec,
-                    target,
-                    swap,
-                    drop_axes,
-                    options,
-                )
-
-            def start() -> tuple[Any, Any]:
-                if type(array) in _PLAIN:
-                    try:
-                        result = call(array)
-                    except _data_types.IncompatibleDtype:
-                        result = None
-                    if result is not None:
-                        return array, result
-                # NumPy assigns: another data type, an array that overlaps itself, a subclass with its own way.
-                target = np.empty(array.shape, dtype=format.dtype)
-                return target, call(target)
-
-            if borrowed is not None:
-                try:
-                    target, result = start()
-                    if type(result) is not tuple:
-                        result = await _ended(result)
-                except UnsupportedError:
-                    raise
-                except Exception:
-                    # Whatever it was, the store has its own words for it.
-                    handle = None
-            if borrowed is None or handle is None:
-                target, result = start()
+            started = None
+            if route.files_behind is not None:
+                files = self._arrays.get(format, route.files_behind, options)
+                started = await _read_files(files, batch, array, drop_axes)
+            if started is None:
+                native = self._arrays.get(format, route.handle, options)
+                started = native.read(batch, array, drop_axes)
         except UnsupportedError as reason:
             if configuration.strict:
                 raise
             _fallback.record(reason, configuration)
             return await self._zarr_pipeline(spec).read(batch, out, drop_axes)
-        if handle is None:
-            result = await _remote.read(result, store, spec.prototype, configuration)
-        elif type(result) is not tuple:
-            result = await _ended(result)
+        target, results, call = started
+        if call is not None:
+            results = await _drive.read(call, route, store, spec.prototype, configuration)
         if target is not array:
             for item in batch:
                 out[item[3]] = target[item[3]]
         counters["rust"] += 1
-        if configuration.direct_io and type(handle) is internal.LocalStore:
-            tell_refused_direct_io(handle)
-        return cast("tuple[Any, ...]", result)
+        if configuration.direct_io and route.way is Way.FILES:
+            tell_refused_direct_io(route.handle)  # type: ignore[arg-type]
+        return cast("tuple[Any, ...]", results)
 
     async def write(
         self,
@@ -286,58 +235,53 @@ class ZarrsCodecPipeline(CodecPipeline):
             return
         configuration = _config.current()
         try:
-            internal, options = _internals(configuration)
+            options = _options(configuration)
             format = self._formats.get(spec)
             store = setter.store
-            handle = self._stores.handle(store, configuration)
-            array = np.asarray(_plain_array(value))
-            if handle is not None and not store._is_open:
+            route = self._routes.find(store, setter.path, spec.prototype, configuration)
+            value_array = np.asarray(_plain_array(value))
+            if route.handle is not None and not store._is_open:
                 await store._ensure_open()
             store._check_writable()
             try:
-                swap = format.swap_to(array.dtype)
+                format.swap_to(value_array.dtype)
             except _data_types.IncompatibleDtype:
-                array = array.astype(format.dtype)
-                swap = format.swap_to(array.dtype)
-            if len(batch) == 1 and (array.shape != () or format.dtype.kind == "O"):
-                _check_single_element(batch[0], array, format.dtype)
-
-            def call(value: np.ndarray[Any, Any]) -> Any:
-                common = (batch, StorePath, spec, value, swap, drop_axes, options)
-                if handle is None:
-                    return internal.RemoteWrite(format.format, store, *common)
-                return internal.write(format.format, (store, handle), *common)
-
+                value_array = value_array.astype(format.dtype)
+            if len(batch) == 1 and (value_array.shape != () or format.dtype.kind == "O"):
+                _check_single_element(batch[0], value_array, format.dtype)
+            array = self._arrays.get(format, route.handle, options)
             try:
-                result = call(array)
+                call = array.write(batch, value_array, drop_axes)
             except UnsupportedError:
-                stored = _text.without_missing(array, batch, self._codecs)
+                stored = _text.without_missing(value_array, batch, self._codecs)
                 if stored is None:
                     raise
-                result = call(stored)
+                call = array.write(batch, stored, drop_axes)
         except UnsupportedError as reason:
             if configuration.strict:
                 raise
             _fallback.record(reason, configuration)
             await self._zarr_pipeline(spec).write(batch, value, drop_axes)
             return
-        if handle is None:
-            await _remote.write(result, store, spec.prototype, configuration)
-            counters["rust"] += 1
-            return
-        if type(result) is not tuple:
-            result = await _ended(result)
-        changes, error = result
-        objects, prefix = handle if type(handle) is tuple else (handle, "")
-        for name, data in changes:
-            key = f"{prefix}/{name}" if prefix else name
-            if data is None:
-                objects.pop(key, None)
-            else:
-                objects[key] = spec.prototype.buffer.from_array_like(np.frombuffer(data, dtype="B"))
-        if error is not None:
-            raise error
+        if call is not None:
+            await _drive.write(call, route, store, spec.prototype, configuration)
         counters["rust"] += 1
+
+
+async def _read_files(
+    files: Array, batch: list[Item], array: np.ndarray[Any, Any], drop_axes: tuple[int, ...]
+) -> Started | None:
+    """Reads `batch` from the files that another library's store keeps; None if that fails: the store has its own error."""
+    try:
+        target, results, call = files.read(batch, array, drop_axes)
+        if call is not None:
+            await _drive.ended(call)
+            results = call.result()
+    except UnsupportedError:
+        raise
+    except Exception:
+        return None
+    return target, results, None
 
 
 def _plain_array(buffer: NDBuffer) -> np.ndarray[Any, Any]:
@@ -365,39 +309,20 @@ def _check_single_element(item: Item, array: np.ndarray[Any, Any], dtype: Any) -
         np.empty((), dtype)[()] = selected
 
 
-def _internals(configuration: Configuration) -> tuple[Any, _internal.Options]:
-    """The native module and the call's options; the module is loaded at first use, so that importing cannot fail."""
-    global _native
-    known = _native
+def _options(configuration: Configuration) -> _internal.Options:
+    """The options of a call. The native module is loaded here, at first use, so that importing this package cannot fail."""
+    global _last_options
+    known = _last_options
     if known is not None and known[0] is configuration:
-        return known[1]  # type: ignore[no-any-return]
+        return known[1]
     from zarrs import _internal
 
     if known is None:
         atexit.register(_internal.shutdown)
     options = _internal.Options(
         threads=configuration.max_workers or _internal.cpus(),
-        chunk_concurrent_minimum=configuration.chunk_concurrent_minimum,
         chunk_concurrent_maximum=configuration.chunk_concurrent_maximum,
         validate_checksums=configuration.validate_checksums,
     )
-    _native = (configuration, (_internal, options))
-    return _internal, options
-
-
-async def _ended(pending: Any) -> Any:
-    """What `pending` gives in the end. A cancelled task starts nothing more, and waits for what runs."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-    if not pending.wake(loop, release, future):
-        return pending.result()
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError as error:
-            cancelled = error
-            pending.cancel()
-    if cancelled is not None:
-        raise cancelled
-    return pending.result()
+    _last_options = (configuration, options)
+    return options

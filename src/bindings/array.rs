@@ -1,152 +1,240 @@
-//! NumPy arrays as addresses, through the array interface: the same for every NumPy release and for the stable ABI.
+//! One array, ready to be read and written: its format, its store, and what the configuration says.
 
-#![allow(unsafe_code, reason = "reads the C structure that __array_struct__ hands out")]
+use std::sync::Arc;
+use std::time::Instant;
 
-use std::ffi::{c_char, c_int, c_void};
-
-use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::PyList;
 
-/// NumPy's `PyArrayInterface` (documentation: "The array interface protocol", C-struct access).
-#[repr(C)]
-struct Interface {
-    two: c_int,
-    nd: c_int,
-    typekind: c_char,
-    itemsize: c_int,
-    flags: c_int,
-    shape: *const isize,
-    strides: *const isize,
-    data: *mut c_void,
-}
+use crate::bindings::batch::Items;
+use crate::bindings::call::Call;
+use crate::bindings::chunk_format::PyChunkFormat;
+use crate::bindings::dispatch::{self, CallEstimate, Place};
+use crate::bindings::errors::{to_python, unsupported};
+use crate::bindings::python_codec::WAITING;
+use crate::bindings::store::StoreHandle;
+use crate::bindings::views::{Input, Output, SwapSpec};
+use crate::bindings::work::{CallWork, Task, shutting_down};
+use crate::codec::bytes_to_bytes::PythonCall;
+use crate::concurrency::{self, Job, Limits, Work};
+use crate::pipeline::fed_read::FedRead;
+use crate::pipeline::fed_write::FedWrite;
+use crate::pipeline::plan::Coalesce;
+use crate::pipeline::read::Read;
+use crate::pipeline::store_read::StoreRead;
+use crate::pipeline::store_write::StoreWrite;
+use crate::pipeline::write::Write;
+use crate::pipeline::{Batch, ChunkFormat};
 
-const NOT_SWAPPED: c_int = 0x200;
-const WRITEABLE: c_int = 0x400;
-
-/// What the interface says of an array. Valid as long as the array lives.
+/// What a call takes from the configuration.
+#[pyclass(frozen, module = "zarrs._internal")]
 #[derive(Debug, Clone)]
-pub struct View {
-    /// Address of index zero in every dimension.
-    pub ptr: *mut u8,
-    /// Array shape.
-    pub shape: Vec<usize>,
-    /// Bytes to the next index of each dimension.
-    pub strides: Vec<isize>,
-    /// NumPy's kind character.
-    pub kind: u8,
-    /// Bytes in one element.
-    pub item_size: usize,
-    /// Whether it may be written.
-    pub writeable: bool,
-    /// Whether it is in the machine's byte order.
-    pub native: bool,
+pub struct Options {
+    /// Threads of the pool.
+    threads: usize,
+    /// Chunks in flight at most.
+    maximum: Option<usize>,
+    /// Whether checksums are checked.
+    validate: bool,
 }
 
-impl View {
-    /// The view of `array`.
+#[pymethods]
+impl Options {
+    #[new]
+    #[pyo3(signature = (*, threads, chunk_concurrent_maximum, validate_checksums))]
+    fn new(threads: usize, chunk_concurrent_maximum: Option<usize>, validate_checksums: bool) -> Self {
+        Self { threads: threads.max(1), maximum: chunk_concurrent_maximum, validate: validate_checksums }
+    }
+}
+
+/// An array of one format in one store.
+#[pyclass(frozen, module = "zarrs._internal")]
+pub struct Array {
+    format: Py<PyChunkFormat>,
+    store: StoreHandle,
+    options: Options,
+}
+
+/// What a call returns at once: its result, or the call that is under way.
+type Started = (Option<Py<PyAny>>, Option<Py<Call>>);
+
+#[pymethods]
+#[allow(clippy::needless_pass_by_value, reason = "extracted from Python, so owned")]
+impl Array {
+    /// `store` is a handle on a native store, or None where the caller fetches and stores.
+    #[new]
+    fn new(format: Py<PyChunkFormat>, store: &Bound<'_, PyAny>, options: &Bound<'_, Options>) -> PyResult<Self> {
+        Ok(Self { format, store: StoreHandle::new(store)?, options: options.get().clone() })
+    }
+
+    /// Reads the batch `items` into `out`: the results, one for each item, and None; or None and the call that is under way.
     ///
-    /// # Errors
-    /// `TypeError` for what is no NumPy array.
-    pub fn new(array: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let capsule = array.getattr(intern!(array.py(), "__array_struct__"))?.cast_into::<PyCapsule>()?;
-        let pointer = capsule.pointer_checked(None)?.cast::<Interface>();
-        // SAFETY: the capsule holds a PyArrayInterface by protocol and lives until the end of this function; its first
-        // field is checked before the rest is believed.
-        let interface = unsafe { pointer.as_ref() };
-        if interface.two != 2 {
-            return Err(PyTypeError::new_err("__array_struct__ does not hold an array interface"));
+    /// `swap` says which bytes change order between stored elements and those of `out`; `drop_axes` which axes chunks have
+    /// and `out` has not.
+    fn read(
+        &self,
+        items: &Bound<'_, PyList>,
+        out: &Bound<'_, PyAny>,
+        swap: Option<SwapSpec>,
+        drop_axes: Vec<usize>,
+    ) -> PyResult<Started> {
+        let py = items.py();
+        let items = Items::new(items, &drop_axes)?;
+        let format = &self.format.get().0;
+        let Output { batch, view, pending } = Output::new(&items, out, format, swap)?;
+        let mut held = self.held(py, out, &batch)?;
+        let store = self.store.open(py, &batch)?;
+        let raise = |error| to_python(py, error);
+        let read = Read::new(Arc::clone(format), batch, view, self.options.validate).map_err(raise)?;
+        let Some((store, owners)) = store else {
+            let read = FedRead::new(read, coalesce_of(&items.spec)?).map_err(raise)?;
+            return self.open_call(py, Task::FedRead(read, pending), held);
+        };
+        held.extend(owners);
+        let limited = self.is_limited(read.len());
+        let mut read = StoreRead::new(read, store);
+        let micros = read.estimate();
+        if !limited && dispatch::may_use_pool(micros, format.chain.python_call().is_some()) {
+            read.schedule_for(self.options.threads).map_err(raise)?;
         }
-        let rank = usize::try_from(interface.nd).unwrap_or(0);
-        let (shape, strides) = if rank == 0 {
-            (Vec::new(), Vec::new())
+        self.run(py, Task::StoreRead(read, pending), held, micros)
+    }
+
+    /// Writes the batch `items` from `value`: (None, None), or None and the call that is under way. Else as `read`.
+    fn write(
+        &self,
+        items: &Bound<'_, PyList>,
+        value: &Bound<'_, PyAny>,
+        swap: Option<SwapSpec>,
+        drop_axes: Vec<usize>,
+    ) -> PyResult<Started> {
+        let py = items.py();
+        let items = Items::new(items, &drop_axes)?;
+        let format = &self.format.get().0;
+        let Input { batch, view, owners } = Input::new(&items, value, format, swap)?;
+        let mut held = self.held(py, value, &batch)?;
+        held.extend(owners);
+        let store = self.store.open(py, &batch)?;
+        let raise = |error| to_python(py, error);
+        let write = Write::new(Arc::clone(format), batch, view, self.options.validate).map_err(raise)?;
+        let Some((store, owners)) = store else {
+            return self.open_call(py, Task::FedWrite(FedWrite::new(write)), held);
+        };
+        held.extend(owners);
+        let limited = self.is_limited(write.len());
+        let mut write = StoreWrite::new(write, store);
+        let micros = write.estimate();
+        if !limited && dispatch::may_use_pool(micros, format.chain.python_call().is_some()) {
+            write.schedule_for(self.options.threads).map_err(raise)?;
+        }
+        let memory = match &self.store {
+            StoreHandle::Memory(memory) => {
+                let buffer = items.spec.getattr(intern!(py, "prototype"))?.getattr(intern!(py, "buffer"))?;
+                Some((memory.clone_ref(py), buffer.unbind()))
+            }
+            _ => None,
+        };
+        self.run(py, Task::StoreWrite(write, memory), held, micros)
+    }
+}
+
+impl Array {
+    fn format(&self) -> &ChunkFormat {
+        &self.format.get().0
+    }
+
+    /// The Python objects that a call on `array` keeps alive, if the format can take `batch`.
+    fn held(&self, py: Python<'_>, array: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<Vec<Py<PyAny>>> {
+        let mut held = vec![array.clone().unbind()];
+        if self.format().chain.python_call().is_some() {
+            if batch.specs.windows(2).any(|pair| pair[0].shape != pair[1].shape) {
+                let reason = "its chunks differ in shape, and Python codecs are among their steps";
+                return Err(unsupported(py, "batch", reason));
+            }
+            // So that its Python codecs are dropped by a thread that is attached.
+            held.push(self.format.clone_ref(py).into_any());
+        }
+        Ok(held)
+    }
+
+    /// Whether the configuration allows fewer chunks in flight than there are.
+    fn is_limited(&self, chunks: usize) -> bool {
+        self.options.maximum.is_some_and(|maximum| maximum < chunks)
+    }
+
+    fn limits(&self, python: Option<PythonCall>, units: usize) -> Limits {
+        let threads = if python == Some(PythonCall::EventLoop) {
+            self.options.threads.max(WAITING)
         } else {
-            // SAFETY: both fields point to `nd` numbers.
-            unsafe {
-                (
-                    std::slice::from_raw_parts(interface.shape, rank).iter().map(|n| *n as usize).collect(),
-                    std::slice::from_raw_parts(interface.strides, rank).to_vec(),
-                )
+            self.options.threads
+        };
+        let participants = self.options.maximum.unwrap_or(threads).clamp(1, threads);
+        Limits {
+            threads,
+            participants,
+            isolated: python.is_some(),
+            grain: dispatch::grain(units, self.options.threads),
+        }
+    }
+
+    /// Opens a call whose bytes the caller fetches.
+    fn open_call(&self, py: Python<'_>, task: Task, held: Vec<Py<PyAny>>) -> PyResult<Started> {
+        if concurrency::is_shut_down() {
+            return Err(shutting_down());
+        }
+        let limits = self.limits(task.python_call(), 1);
+        let work = Arc::new(CallWork::new(py, task, held)?);
+        let job = Job::open(Arc::clone(&work) as Arc<dyn Work>, limits);
+        Ok((None, Some(Py::new(py, Call::new(work, job))?)))
+    }
+
+    /// Runs a call on a native store: here, or on the pool.
+    fn run(&self, py: Python<'_>, task: Task, held: Vec<Py<PyAny>>, micros: f64) -> PyResult<Started> {
+        let python = task.python_call();
+        let work = CallWork::new(py, task, held)?;
+        let units = work.units();
+        let estimate = CallEstimate { micros, units, calls_python: python.is_some() };
+        let limits = self.limits(python, units);
+        let helped_for = match estimate.place() {
+            Place::Pool(time) => time,
+            place => {
+                let started = Instant::now();
+                let outcome = place.run(py, || concurrency::run_inline(&work, limits.grain));
+                estimate.took(started.elapsed());
+                return Ok((Some(work.task.result(py, outcome)?), None));
             }
         };
-        Ok(Self {
-            ptr: interface.data.cast(),
-            shape,
-            strides,
-            kind: interface.typekind as u8,
-            item_size: usize::try_from(interface.itemsize).unwrap_or(0),
-            // NumPy forgets the flags of structured arrays in this interface.
-            writeable: if interface.typekind as u8 == b'V' {
-                array.getattr(intern!(array.py(), "flags"))?.getattr(intern!(array.py(), "writeable"))?.is_truthy()?
+        if concurrency::is_shut_down() {
+            // On the calling thread it would hold zarr's event loop, which zarr is about to stop.
+            return Err(shutting_down());
+        }
+        let work = Arc::new(work);
+        let shared = Arc::clone(&work) as Arc<dyn Work>;
+        let job = py.detach(|| {
+            if helped_for.is_zero() {
+                concurrency::submit(shared, limits)
             } else {
-                interface.flags & WRITEABLE != 0
-            },
-            native: interface.flags & NOT_SWAPPED != 0,
-        })
-    }
-
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// The elements as integers in C order, for arrays of integers and booleans; `None` for other kinds.
-    pub fn integers(&self) -> Option<Vec<i64>> {
-        if !self.native && self.item_size > 1 {
-            return None;
-        }
-        let mut all = Vec::with_capacity(self.len());
-        match (self.kind, self.item_size) {
-            (b'i', 8) => self.each(&mut |p| all.push(read(p, i64::from_ne_bytes))),
-            (b'i', 4) => self.each(&mut |p| all.push(i64::from(read(p, i32::from_ne_bytes)))),
-            (b'i', 2) => self.each(&mut |p| all.push(i64::from(read(p, i16::from_ne_bytes)))),
-            (b'i', 1) => self.each(&mut |p| all.push(i64::from(read(p, i8::from_ne_bytes)))),
-            (b'u', 8) => self.each(&mut |p| all.push(i64::try_from(read(p, u64::from_ne_bytes)).unwrap_or(i64::MAX))),
-            (b'u', 4) => self.each(&mut |p| all.push(i64::from(read(p, u32::from_ne_bytes)))),
-            (b'u', 2) => self.each(&mut |p| all.push(i64::from(read(p, u16::from_ne_bytes)))),
-            (b'u' | b'b', 1) => self.each(&mut |p| all.push(i64::from(read(p, u8::from_ne_bytes)))),
-            _ => return None,
-        }
-        Some(all)
-    }
-
-    /// Visits the address of every element, in C order.
-    pub fn each(&self, visit: &mut impl FnMut(*const u8)) {
-        fn walk(ptr: *const u8, shape: &[usize], strides: &[isize], visit: &mut impl FnMut(*const u8)) {
-            let ([len, shape @ ..], [stride, strides @ ..]) = (shape, strides) else { return visit(ptr) };
-            for i in 0..*len {
-                // SAFETY: `i` is below this dimension's length, so the element is inside the array.
-                let element = unsafe { ptr.offset(i as isize * stride) };
-                // A call for each element costs as much as many a visit.
-                if shape.is_empty() { visit(element) } else { walk(element, shape, strides, visit) }
+                concurrency::submit_and_help(shared, limits, helped_for)
             }
+        });
+        match work.ended.take() {
+            Some(outcome) => Ok((Some(work.task.result(py, outcome)?), None)),
+            None => Ok((None, Some(Py::new(py, Call::new(work, job))?))),
         }
-        walk(self.ptr, &self.shape, &self.strides, visit);
-    }
-
-    /// Whether different indices may share bytes: then the order of writes would show, which is NumPy's to decide.
-    pub fn may_overlap(&self) -> bool {
-        let mut dims: Vec<(usize, usize)> = self
-            .shape
-            .iter()
-            .zip(&self.strides)
-            .filter(|(len, _)| **len > 1)
-            .map(|(len, stride)| (stride.unsigned_abs(), *len))
-            .collect();
-        dims.sort_unstable();
-        let mut extent = self.item_size;
-        for (stride, len) in dims {
-            if stride < extent {
-                return true;
-            }
-            extent += stride * (len - 1);
-        }
-        false
     }
 }
 
-fn read<const N: usize, T>(ptr: *const u8, convert: impl Fn([u8; N]) -> T) -> T {
-    // SAFETY: `View::each` visits addresses of elements of N bytes (the caller matched the size); any alignment.
-    convert(unsafe { ptr.cast::<[u8; N]>().read_unaligned() })
+/// When ranges of one shard become one request, by the configuration of its array; older releases of zarr have no setting.
+fn coalesce_of(spec: &Bound<'_, PyAny>) -> PyResult<Coalesce> {
+    let py = spec.py();
+    let config = spec.getattr(intern!(py, "config"))?;
+    let setting = |name: &Bound<'_, pyo3::types::PyString>, default: u64| match config.getattr_opt(name)? {
+        Some(value) => value.extract(),
+        None => Ok(default),
+    };
+    Ok(Coalesce {
+        max_gap: setting(intern!(py, "sharding_coalesce_max_gap_bytes"), 1 << 20)?,
+        max_bytes: setting(intern!(py, "sharding_coalesce_max_bytes"), 16 << 20)?,
+    })
 }

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::bindings::errors::to_python;
 use crate::bindings::filters;
-use crate::bindings::python_step::PythonStep;
+use crate::bindings::python_codec::PythonStep;
 use crate::bindings::vlen;
 use crate::codec::array_to_array::transpose::Transpose;
 use crate::codec::array_to_bytes::sharding::{Sharding, WriteOrder};
@@ -67,7 +67,7 @@ impl PyChunkFormat {
             )));
         }
         let empty = FillTest::new(&fill, &equality_of(same)?, big_endian);
-        Ok(Self(Arc::new(ChunkFormat { chain, item_size, fill, text: None, empty })))
+        Ok(Self(Arc::new(ChunkFormat { chain, item_size, fill, vlen: None, empty })))
     }
 
     /// Whether a step is a Python codec.

@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 
-use crate::bindings::python_step::Raised;
 use crate::error::{Error, Kind};
 
 /// `zarrs.UnsupportedError`; neither a `NotImplementedError` (zarr swallows those) nor a `TypeError` (it hides bugs).
@@ -28,6 +27,18 @@ pub fn unsupported(py: Python<'_>, what: &str, reason: &str) -> PyErr {
         Ok(exception) => PyErr::from_value(exception),
         Err(error) => error,
     }
+}
+
+pyo3::create_exception!(
+    zarrs._internal,
+    OverlappingOutput,
+    PyException,
+    "An output whose elements share bytes: NumPy has to assign."
+);
+
+/// The exception for an output whose elements share bytes: the order of assignments would show, and NumPy decides it.
+pub fn overlapping_output(_py: Python<'_>) -> PyErr {
+    OverlappingOutput::new_err("elements of the output share bytes")
 }
 
 /// The exception for `error`.
@@ -65,7 +76,7 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
                 return PyException::new_err(message);
             };
             if note {
-                // An exception class of somebody else may refuse it; then it goes without.
+                // A third-party exception may reject `add_note`; the note is then dropped.
                 let _ = exception.value(py).call_method1(intern!(py, "add_note"), (message,));
             }
             exception
@@ -81,10 +92,42 @@ fn not_utf8(py: Python<'_>, bytes: &[u8], message: &str) -> PyErr {
             let exception = error.value(py);
             let reason = exception.getattr("reason").and_then(|reason| reason.extract::<String>());
             if let Ok(reason) = reason {
-                // Where the exception cannot say more, it still says what Python says.
+                // If this fails, the exception keeps the reason that Python gave.
                 let _ = exception.setattr("reason", format!("{reason} ({message})"));
             }
             error
         }
     }
+}
+
+/// An exception of Python code on its way through the engine. If several units fail, only one error is returned; the others
+/// are dropped by threads without the GIL, which attach to do so.
+pub struct Raised(Option<PyErr>);
+
+impl Raised {
+    /// `exception`, to be passed through whole.
+    pub fn new(exception: PyErr) -> Self {
+        Self(Some(exception))
+    }
+
+    /// The exception.
+    pub fn into_inner(mut self) -> Option<PyErr> {
+        self.0.take()
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        drop_attached(self.0.take());
+    }
+}
+
+/// Drops Python objects on a thread that may be detached. Once the interpreter is gone, they are leaked.
+pub fn drop_attached<T>(objects: Option<T>) {
+    if objects.is_none() {
+        return;
+    }
+    let mut objects = objects;
+    Python::try_attach(|_| drop(objects.take()));
+    std::mem::forget(objects);
 }

@@ -9,8 +9,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyList, PySlice, PyTuple};
 
-use crate::bindings::array::View;
 use crate::bindings::errors::{to_python, unsupported};
+use crate::bindings::numpy::ArrayView;
 use crate::selection::{Axis, Coord, Lists, Span, checked_index};
 
 /// One side of a projection: the axes of its result, and the dimensions that an integer fixes.
@@ -297,7 +297,7 @@ fn index_array(
         entry
     };
     let refuse = || unsupported(py, "selection", "an entry is neither a slice, an integer nor an index array");
-    let view = View::new(entry).map_err(|_| refuse())?;
+    let view = ArrayView::new(entry).map_err(|_| refuse())?;
     let numbers = view.integers().ok_or_else(refuse)?;
     if view.kind != b'b' {
         let at = numbers

@@ -1,5 +1,4 @@
-//! Native stores as Python makes them: a directory, an open ZIP archive, or the dictionary of a memory store.
-
+//! The stores that Rust reaches by itself, as Python makes them: a directory, an open ZIP archive, the objects of a memory store.
 #![allow(unsafe_code, reason = "vouches for the bytes of stored objects, and for a descriptor")]
 
 use std::path::PathBuf;
@@ -7,15 +6,16 @@ use std::sync::Arc;
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyDict;
 
-use crate::bindings::array::View;
+use crate::bindings::bytes::OwnedBytes;
 use crate::bindings::errors::unsupported;
+use crate::bindings::numpy::ArrayView;
 use crate::memory::BorrowedBytes;
 use crate::pipeline::Batch;
-use crate::pipeline::source::Store;
 use crate::store::local::{LocalStore, Options};
 use crate::store::zip::ZipStore;
+use crate::store::{Snapshot, Store};
 
 /// The files of one `zarr.storage.LocalStore`.
 #[pyclass(frozen, name = "LocalStore", module = "zarrs._internal")]
@@ -40,8 +40,8 @@ pub struct PyZipStore(Arc<ZipStore>);
 
 #[pymethods]
 impl PyZipStore {
-    /// The archive behind Python's open `descriptor`, which is not kept: this store has one of its own for the same file.
-    /// zipfile has found its directory at `start`, with so many different `names`.
+    /// The archive behind Python's open `descriptor`, which is duplicated. zipfile has found its directory at `start`, with so
+    /// many different `names`.
     #[new]
     #[cfg(unix)]
     fn new(py: Python<'_>, descriptor: i32, path: PathBuf, start: u64, names: usize) -> PyResult<Self> {
@@ -52,48 +52,113 @@ impl PyZipStore {
         if descriptor < 0 {
             return Err(unsupported(py, "store", "its archive is closed"));
         }
-        // SAFETY: it is not -1, and only borrowed for this call, in which zarr's lock keeps the archive open. Were it closed
-        // all the same, the system would say so, or give another file, in which the directory is not found.
+        // SAFETY: it is not -1, and only borrowed for this call, in which zarr's lock keeps the archive open. If it were
+        // closed nevertheless, the system would say so, or return another file, in which the directory is not found.
         let owned = unsafe { BorrowedFd::borrow_raw(descriptor) }.try_clone_to_owned()?;
         let archive = py.detach(|| ZipStore::new(File::from(owned), path, Found { start, names }));
         archive.map(|archive| Self(Arc::new(archive))).map_err(|reason| unsupported(py, "store", &reason))
     }
 }
 
-/// The format's store for a batch (a directory, an archive, a dictionary, or a dictionary with a prefix of its keys), and the Python objects that must stay alive with it.
-pub fn open(store: &Bound<'_, PyAny>, batch: &Batch) -> PyResult<(Store, Vec<Py<PyAny>>)> {
-    if let Ok(local) = store.cast::<PyLocalStore>() {
-        return Ok((Store::Local(Arc::clone(&local.get().0)), Vec::new()));
+/// The objects of one `zarr.storage.MemoryStore`, or those below `prefix` of a store that shares its dictionary.
+#[pyclass(frozen, name = "MemoryStore", module = "zarrs._internal")]
+pub struct PyMemoryStore {
+    objects: Py<PyDict>,
+    prefix: String,
+}
+
+#[pymethods]
+impl PyMemoryStore {
+    #[new]
+    #[pyo3(signature = (objects, prefix = String::new()))]
+    fn new(objects: Py<PyDict>, prefix: String) -> Self {
+        Self { objects, prefix }
     }
-    if let Ok(archive) = store.cast::<PyZipStore>() {
-        return Ok((Store::Zip(Arc::clone(&archive.get().0)), Vec::new()));
-    }
-    let py = store.py();
-    let (objects, prefix) = match store.cast::<PyTuple>() {
-        Ok(pair) => (pair.get_item(0)?, pair.get_item(1)?.extract::<String>()?),
-        Err(_) => (store.clone(), String::new()),
-    };
-    let objects = objects.cast::<PyDict>()?;
-    let mut held = Vec::with_capacity(batch.chunks.len());
-    let mut owners = Vec::with_capacity(batch.chunks.len());
-    for number in 0..batch.chunks.len() {
-        let key = batch.key(number);
-        let found =
-            if prefix.is_empty() { objects.get_item(key)? } else { objects.get_item(format!("{prefix}/{key}"))? };
-        let Some(buffer) = found else {
-            held.push(None);
-            continue;
-        };
-        let array = buffer.getattr(intern!(py, "_data"))?;
-        let view =
-            View::new(&array).map_err(|_| unsupported(py, "store", "a stored buffer does not lie in main memory"))?;
-        if view.item_size != 1 || view.strides.iter().any(|stride| *stride != 1) || view.shape.len() != 1 {
-            return Err(unsupported(py, "store", "a stored buffer is not a row of bytes"));
+}
+
+impl PyMemoryStore {
+    /// The objects that `batch` names, and the Python objects that own their bytes.
+    fn snapshot(&self, py: Python<'_>, batch: &Batch) -> PyResult<(Snapshot, Vec<Py<PyAny>>)> {
+        let objects = self.objects.bind(py);
+        let mut snapshot = Snapshot::with_capacity(batch.chunks.len());
+        let mut owners = Vec::with_capacity(batch.chunks.len());
+        for chunk in 0..batch.chunks.len() {
+            let key = batch.key(chunk);
+            let Some(buffer) = self.with_prefix(key, |key| objects.get_item(key))? else { continue };
+            let array = buffer.getattr(intern!(py, "_data"))?;
+            let view = ArrayView::new(&array)
+                .map_err(|_| unsupported(py, "store", "a stored buffer does not lie in main memory"))?;
+            if view.item_size != 1 || view.strides.iter().any(|stride| *stride != 1) || view.shape.len() != 1 {
+                return Err(unsupported(py, "store", "a stored buffer is not a row of bytes"));
+            }
+            // SAFETY: a row of bytes, whose owner is kept until the batch is done. That its bytes do not change meanwhile is
+            // zarr's rule: a stored buffer is replaced, never changed.
+            snapshot.insert(key, unsafe { BorrowedBytes::new(view.ptr, view.len()) });
+            owners.push(array.unbind());
         }
-        // SAFETY: a row of bytes, whose owner is kept until the batch is done. That nobody writes it meanwhile is zarr's
-        // rule: a stored buffer is replaced, never changed.
-        held.push(Some(unsafe { BorrowedBytes::new(view.ptr, view.len()) }));
-        owners.push(array.unbind());
+        Ok((snapshot, owners))
     }
-    Ok((Store::Memory(held), owners))
+
+    /// Stores `bytes` at `key` as a buffer of the class `buffer`; `None` removes the key.
+    pub fn put(&self, key: &str, bytes: Option<Vec<u8>>, buffer: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = buffer.py();
+        let objects = self.objects.bind(py);
+        let Some(bytes) = bytes else {
+            self.with_prefix(key, |key| objects.call_method1(intern!(py, "pop"), (key, py.None())))?;
+            return Ok(());
+        };
+        let numpy = py.import(intern!(py, "numpy"))?;
+        let array = numpy.call_method1(intern!(py, "frombuffer"), (OwnedBytes::new(bytes), intern!(py, "B")))?;
+        let stored = buffer.call_method1(intern!(py, "from_array_like"), (array,))?;
+        self.with_prefix(key, |key| objects.set_item(key, stored))
+    }
+
+    fn with_prefix<R>(&self, key: &str, use_key: impl FnOnce(&str) -> R) -> R {
+        if self.prefix.is_empty() { use_key(key) } else { use_key(&format!("{}/{key}", self.prefix)) }
+    }
+}
+
+/// How an array's objects are reached.
+pub enum StoreHandle {
+    /// Files below a directory.
+    Local(Arc<LocalStore>),
+    /// Entries of an open archive.
+    Zip(Arc<ZipStore>),
+    /// A dictionary, of which each call takes a snapshot.
+    Memory(Py<PyMemoryStore>),
+    /// A store in Python: the caller fetches and stores.
+    Caller,
+}
+
+impl StoreHandle {
+    /// The handle that Python made, or None for a store that it reaches itself.
+    ///
+    /// # Errors
+    /// `TypeError` for any other object.
+    pub fn new(handle: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if handle.is_none() {
+            return Ok(Self::Caller);
+        }
+        if let Ok(local) = handle.cast::<PyLocalStore>() {
+            return Ok(Self::Local(Arc::clone(&local.get().0)));
+        }
+        if let Ok(archive) = handle.cast::<PyZipStore>() {
+            return Ok(Self::Zip(Arc::clone(&archive.get().0)));
+        }
+        Ok(Self::Memory(handle.cast::<PyMemoryStore>()?.clone().unbind()))
+    }
+
+    /// The store for one call, and the Python objects that must stay alive with it; `None` for a store that the caller
+    /// reaches.
+    pub fn open(&self, py: Python<'_>, batch: &Batch) -> PyResult<Option<(Store, Vec<Py<PyAny>>)>> {
+        Ok(match self {
+            Self::Local(store) => Some((Store::Local(Arc::clone(store)), Vec::new())),
+            Self::Zip(archive) => Some((Store::Zip(Arc::clone(archive)), Vec::new())),
+            Self::Memory(memory) => {
+                let (snapshot, owners) = memory.get().snapshot(py, batch)?;
+                Some((Store::Snapshot(Arc::new(snapshot)), owners))
+            }
+            Self::Caller => None,
+        })
+    }
 }

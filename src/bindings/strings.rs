@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyCapsule;
 
-use crate::bindings::array::View;
+use crate::bindings::numpy::ArrayView;
 use crate::memory::References;
 
 /// The strings of one array, locked: until this is dropped no Python code may run on this thread.
@@ -71,7 +71,7 @@ impl Drop for Strings {
 /// The packing of all references into an array of strings.
 pub struct Packing<'a> {
     /// The array.
-    pub view: &'a View,
+    pub view: &'a ArrayView,
     /// What is packed.
     pub references: &'a References,
     /// Its strings, locked.

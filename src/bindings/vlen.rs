@@ -10,14 +10,14 @@ use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::bindings::array::View;
 use crate::bindings::errors::{to_python, unsupported};
+use crate::bindings::numpy::ArrayView;
 use crate::bindings::strings::{Packing, Strings};
 use crate::codec::Chain;
 use crate::codec::array_to_bytes::vlen::Vlen;
 use crate::memory::{FillTest, REFERENCE, Reference, References, Referrer, SharedView, ValidReferences};
-use crate::pipeline::placement::packed_strides;
-use crate::pipeline::{ChunkFormat, Text};
+use crate::pipeline::packed_strides;
+use crate::pipeline::{ChunkFormat, VlenFill};
 
 /// Length from which a Python object's bytes are not copied; the object is kept instead, which costs more than a few bytes.
 const KEPT_FROM: usize = 1024;
@@ -37,7 +37,7 @@ pub fn format(chain: Chain, fill: &[u8], utf8: bool) -> ChunkFormat {
         item_size: REFERENCE,
         fill: Reference::to(&fill).bytes().to_vec(),
         empty: FillTest::text(&fill, vouched()),
-        text: Some(Text { fill, utf8 }),
+        vlen: Some(VlenFill { bytes: fill, utf8 }),
     }
 }
 
@@ -49,15 +49,15 @@ fn vouched() -> ValidReferences {
 }
 
 /// An array that is filled from references when all of them are there.
-pub struct Target {
+pub struct PendingElements {
     array: Py<PyAny>,
     references: Arc<References>,
     utf8: bool,
 }
 
-impl Target {
+impl PendingElements {
     /// The references that the format fills, and the target that they are for, an array seen as `view`.
-    pub fn new(array: &Bound<'_, PyAny>, view: &View, utf8: bool) -> PyResult<(SharedView, Self)> {
+    pub fn new(array: &Bound<'_, PyAny>, view: &ArrayView, utf8: bool) -> PyResult<(SharedView, Self)> {
         check_kind(view)?;
         let references = References::untouched(view.len()).map_err(|error| to_python(array.py(), error))?;
         let references = Arc::new(references);
@@ -72,7 +72,7 @@ impl Target {
     pub unsafe fn fill(&self, py: Python<'_>) -> PyResult<()> {
         let array = self.array.bind(py);
         // Seen again, since the batch ran without holding anything of it: NumPy refuses to resize an array that is held.
-        let view = View::new(array)?;
+        let view = ArrayView::new(array)?;
         check_kind(&view)?;
         if view.len() != self.references.len() {
             return Err(PyTypeError::new_err("the array changed its shape while it was read"));
@@ -87,8 +87,8 @@ impl Target {
     }
 
     /// # Safety
-    /// As for [`Target::fill`]; an array of `StringDType`.
-    unsafe fn fill_strings(&self, array: &Bound<'_, PyAny>, view: &View) -> PyResult<()> {
+    /// As for [`PendingElements::fill`]; an array of `StringDType`.
+    unsafe fn fill_strings(&self, array: &Bound<'_, PyAny>, view: &ArrayView) -> PyResult<()> {
         let py = array.py();
         let strings = Strings::of(array)?;
         let packing = Packing { view, references: &self.references, strings: &strings };
@@ -99,8 +99,8 @@ impl Target {
     }
 
     /// # Safety
-    /// As for [`Target::fill`]; an array of objects.
-    unsafe fn fill_objects(&self, py: Python<'_>, view: &View) -> PyResult<()> {
+    /// As for [`PendingElements::fill`]; an array of objects.
+    unsafe fn fill_objects(&self, py: Python<'_>, view: &ArrayView) -> PyResult<()> {
         let mut at = 0;
         let mut failure = None;
         // The object made last: missing chunks have the same fill value throughout, as in zarr-python.
@@ -159,7 +159,7 @@ fn object_of(py: Python<'_>, text: &[u8], utf8: bool) -> PyResult<Py<PyAny>> {
 /// `UnsupportedError` where zarr-python has to say what an element means: a missing string, an object of another type.
 pub fn references(
     value: &Bound<'_, PyAny>,
-    view: &View,
+    view: &ArrayView,
     utf8: bool,
     held: &mut Vec<Py<PyAny>>,
 ) -> PyResult<SharedView> {
@@ -174,7 +174,7 @@ pub fn references(
 }
 
 /// Copies all of them: NumPy moves and frees its strings when somebody changes the array.
-fn refer_to_strings(value: &Bound<'_, PyAny>, view: &View, referrer: &mut Referrer) -> PyResult<()> {
+fn refer_to_strings(value: &Bound<'_, PyAny>, view: &ArrayView, referrer: &mut Referrer) -> PyResult<()> {
     let py = value.py();
     let strings = Strings::of(value)?;
     let (mut missing, mut failure) = (false, None);
@@ -198,7 +198,7 @@ fn refer_to_strings(value: &Bound<'_, PyAny>, view: &View, referrer: &mut Referr
 /// Copies short ones and keeps the objects of long ones: the user may replace them in the array meanwhile.
 fn refer_to_objects(
     py: Python<'_>,
-    view: &View,
+    view: &ArrayView,
     utf8: bool,
     referrer: &mut Referrer,
     held: &mut Vec<Py<PyAny>>,
@@ -257,7 +257,7 @@ unsafe fn refer_to_object(
     }
 }
 
-fn check_kind(view: &View) -> PyResult<()> {
+fn check_kind(view: &ArrayView) -> PyResult<()> {
     match (view.kind, view.item_size) {
         (b'T', PACKED) | (b'O', OBJECT) => Ok(()),
         (kind, size) => Err(PyTypeError::new_err(format!(

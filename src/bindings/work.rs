@@ -1,212 +1,231 @@
-//! A batch as work for the pool, and its completion: who holds the Python objects, and who wakes the waiting coroutine.
+//! One read or write as work for the pool: what its units do, what must stay alive meanwhile, and what comes of it.
+#![allow(unsafe_code, reason = "vouches for what references point to")]
 
-use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
-use crate::bindings::loop_queue::LoopQueue;
-use crate::bindings::python_step::{Caller, Scope};
-use crate::concurrency::{Outcome, Work};
+use crate::bindings::errors::{drop_attached, to_python};
+use crate::bindings::python_codec::{Context, Scope};
+use crate::bindings::store::PyMemoryStore;
+use crate::bindings::vlen::PendingElements;
+use crate::bindings::wake::Waker;
+use crate::codec::bytes_to_bytes::PythonCall;
+use crate::concurrency::{self, Latch, Outcome, Work, locked};
 use crate::error::Error;
-use crate::pipeline::read::{Read, ShardRead};
-use crate::pipeline::write::{ShardWrite, Write};
+use crate::pipeline::ChunkFormat;
+use crate::pipeline::fed_read::FedRead;
+use crate::pipeline::fed_write::FedWrite;
+use crate::pipeline::read::Read;
+use crate::pipeline::store_read::StoreRead;
+use crate::pipeline::store_write::StoreWrite;
+use crate::pipeline::units::{FedUnits, HoldsBytes, Units};
 
-/// The batch itself: what to run, whichever thread runs it.
-pub enum Batch {
-    /// One unit a chunk.
-    Read(Arc<Read>),
-    /// One unit a touched subchunk.
-    ReadShards(Arc<Read>, Units<ShardRead>),
-    /// One unit a chunk.
-    Write(Arc<Write>),
-    /// One unit a touched subchunk.
-    WriteShards(Arc<Write>, Units<ShardWrite>),
-}
-
-/// Shards, and at which unit each begins.
-pub struct Units<S> {
-    shards: Vec<S>,
-    starts: Vec<usize>,
-}
-
-impl<S> Units<S> {
-    /// Numbers the units of `shards`, `len` for each; a shard of which nothing is wanted is one unit all the same, so that
-    /// it is looked for.
-    pub fn new(shards: Vec<S>, len: impl Fn(&S) -> usize) -> Self {
-        let mut starts = Vec::with_capacity(shards.len() + 1);
-        let mut start = 0;
-        for shard in &shards {
-            starts.push(start);
-            start += len(shard).max(1);
-        }
-        starts.push(start);
-        Self { shards, starts }
-    }
-
-    fn len(&self) -> usize {
-        self.starts[self.shards.len()]
-    }
-
-    fn run(
-        &self,
-        units: Range<usize>,
-        len: impl Fn(&S) -> usize,
-        run: impl Fn(&S, Range<usize>) -> Result<(), Error>,
-    ) -> Result<(), (usize, Error)> {
-        let mut at = units.start;
-        while at < units.end {
-            let number = self.starts.partition_point(|start| *start <= at) - 1;
-            let (start, end) = (self.starts[number], self.starts[number + 1].min(units.end));
-            let shard = &self.shards[number];
-            let most = len(shard);
-            run(shard, (at - start).min(most)..(end - start).min(most)).map_err(|error| (at, error))?;
-            at = end;
-        }
-        Ok(())
-    }
-}
-
-/// A batch on the pool.
-pub struct Task {
-    batch: Batch,
-    completion: Arc<Completion>,
+/// What is read or written, and how its bytes are reached.
+pub enum Task {
+    /// A read of a native store.
+    StoreRead(StoreRead, Option<PendingElements>),
+    /// A write to a native store; a memory store is written at the end, with buffers of the class beside it.
+    StoreWrite(StoreWrite, Option<(Py<PyMemoryStore>, Py<PyAny>)>),
+    /// A read whose bytes the caller fetches.
+    FedRead(FedRead, Option<PendingElements>),
+    /// A write whose bytes the caller fetches and stores.
+    FedWrite(FedWrite),
 }
 
 impl Task {
-    /// `batch`, telling `completion` of its end.
-    pub fn new(batch: Batch, completion: Arc<Completion>) -> Self {
-        Self { batch, completion }
+    fn format(&self) -> &ChunkFormat {
+        match self {
+            Self::StoreRead(task, _) => task.read.format(),
+            Self::StoreWrite(task, _) => task.write.format(),
+            Self::FedRead(task, _) => task.read.format(),
+            Self::FedWrite(task) => task.write.format(),
+        }
+    }
+
+    /// Whether, and where, its units call Python codecs.
+    pub fn python_call(&self) -> Option<PythonCall> {
+        self.format().chain.python_call()
+    }
+
+    /// The results of a read, one for each projection; None for a write.
+    ///
+    /// # Errors
+    /// The error of the first chunk that failed; `CancelledError`.
+    pub fn result(&self, py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
+        let failure = match outcome {
+            Outcome { error: Some((_, error)), .. } => Some(to_python(py, error)),
+            Outcome { cancelled: true, .. } if concurrency::is_shut_down() => Some(shutting_down()),
+            Outcome { cancelled: true, .. } => {
+                Some(PyErr::from_value(py.import("asyncio")?.getattr("CancelledError")?.call0()?))
+            }
+            _ => None,
+        };
+        if let Self::StoreWrite(task, Some((memory, buffer))) = self {
+            // What was encoded before a failure is stored: a call is atomic by key, not as a whole.
+            for (chunk, bytes) in task.take_ready() {
+                memory.get().put(task.write.batch().key(chunk), bytes, buffer.bind(py))?;
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        match self {
+            Self::StoreRead(task, pending) => results(py, &task.read, pending.as_ref()),
+            Self::FedRead(task, pending) => {
+                py.detach(|| task.fill_vanished());
+                results(py, &task.read, pending.as_ref())
+            }
+            Self::StoreWrite(..) | Self::FedWrite(_) => Ok(py.None()),
+        }
     }
 }
 
-impl Work for Task {
+/// The error of a call that comes too late.
+pub fn shutting_down() -> PyErr {
+    pyo3::exceptions::PyRuntimeError::new_err("cannot read or write chunks: the interpreter is shutting down")
+}
+
+/// One result for each projection, in order: a plain dictionary, the same object for the same status.
+fn results(py: Python<'_>, read: &Read, pending: Option<&PendingElements>) -> PyResult<Py<PyAny>> {
+    if let Some(pending) = pending {
+        // SAFETY: the call has ended without an error, and `read` keeps what its references point to.
+        unsafe { pending.fill(py)? };
+    }
+    let status = |name: &str| {
+        let result = PyDict::new(py);
+        result.set_item(intern!(py, "status"), name).map(|()| result)
+    };
+    let (present, missing) = (status("present")?, status("missing")?);
+    let results = read.missing_projections().into_iter().map(|is_missing| if is_missing { &missing } else { &present });
+    Ok(PyTuple::new(py, results.collect::<Vec<_>>())?.into_any().unbind())
+}
+
+/// A task, and all that must stay alive until no unit of it runs any more.
+pub struct CallWork {
+    /// The task.
+    pub task: Task,
+    /// The call that Python codecs run for, where there are any.
+    pub context: Option<Arc<Context>>,
+    /// Python objects whose memory the units use; dropped when the last unit has ended.
+    held: Mutex<Vec<Py<PyAny>>>,
+    /// Set at the end.
+    pub ended: Latch<Outcome>,
+    /// Woken when the next fed unit has ended.
+    unit_ended: Mutex<Option<Waker>>,
+}
+
+impl CallWork {
+    /// `task`, for which `held` stays alive.
+    ///
+    /// # Errors
+    /// `RuntimeError` if a Python codec needs an event loop, and none runs on this thread.
+    pub fn new(py: Python<'_>, task: Task, held: Vec<Py<PyAny>>) -> PyResult<Self> {
+        let context = task.python_call().map(|kind| Context::here(py, kind)).transpose()?;
+        Ok(Self { task, context, held: Mutex::new(held), ended: Latch::default(), unit_ended: Mutex::default() })
+    }
+
+    /// What has to be dropped at the end, by a thread that is attached.
+    pub fn release(&self) -> impl Send + use<> {
+        (std::mem::take(&mut *locked(&self.held)), self.context.as_ref().and_then(|context| context.end()))
+    }
+
+    /// Whether no fed unit waits or runs.
+    pub fn is_idle(&self) -> bool {
+        match &self.task {
+            Task::FedRead(task, _) => task.units.pending() == 0,
+            Task::FedWrite(task) => task.units.pending() == 0,
+            Task::StoreRead(..) | Task::StoreWrite(..) => self.ended.is_set(),
+        }
+    }
+
+    /// Has `waker` woken when the next unit ends; false, and no wake-up, if no unit waits or runs.
+    pub fn wake_at_unit(&self, waker: Waker) -> bool {
+        let before = locked(&self.unit_ended).replace(waker);
+        drop(before);
+        // The thread that ends a unit counts it before it takes the waker: one of the two sees the other.
+        if !self.is_idle() {
+            return true;
+        }
+        let unused = locked(&self.unit_ended).take();
+        unused.is_none()
+    }
+
+    fn tell_unit_ended(&self) {
+        let waker = locked(&self.unit_ended).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        self.context.as_ref().map(Scope::enter)
+    }
+
+    /// Drops fed units that have run; by a thread that is attached.
+    pub fn drop_spent(&self) {
+        match &self.task {
+            Task::FedRead(task, _) => drop(task.units.take_spent()),
+            Task::FedWrite(task) => drop(task.units.take_spent()),
+            Task::StoreRead(..) | Task::StoreWrite(..) => {}
+        }
+    }
+}
+
+/// Runs the next of `units` for each number in `range`.
+fn run_fed<U: HoldsBytes>(
+    units: &FedUnits<U>,
+    range: Range<usize>,
+    run: impl Fn(&U) -> Result<(), (usize, Error)>,
+) -> Result<(), (usize, Error)> {
+    for _ in range {
+        let Some(unit) = units.pop() else { return Ok(()) };
+        let outcome = concurrency::caught(0, || run(&unit));
+        units.spend(unit);
+        outcome?;
+    }
+    Ok(())
+}
+
+impl Work for CallWork {
     fn units(&self) -> usize {
-        match &self.batch {
-            Batch::Read(read) => read.len(),
-            Batch::ReadShards(_, units) => units.len(),
-            Batch::Write(write) => write.len(),
-            Batch::WriteShards(_, units) => units.len(),
+        match &self.task {
+            Task::StoreRead(task, _) => task.len(),
+            Task::StoreWrite(task, _) => task.len(),
+            Task::FedRead(..) | Task::FedWrite(_) => 0,
         }
     }
 
     fn run(&self, units: Range<usize>) -> Result<(), (usize, Error)> {
-        let _scope = self.completion.loop_queue.is_some().then(|| Scope::enter(&self.completion));
-        match &self.batch {
-            Batch::Read(read) => read.chunks(units),
-            Batch::ReadShards(read, shards) => {
-                shards.run(units, |shard| shard.plan.len(), |shard, range| read.subchunks(shard, range))
-            }
-            Batch::Write(write) => write.chunks(units),
-            Batch::WriteShards(write, shards) => {
-                shards.run(units, |shard| shard.plan.len(), |shard, range| write.subchunks(shard, range))
-            }
-        }
+        let _scope = self.scope();
+        let outcome = match &self.task {
+            Task::StoreRead(task, _) => return task.run(units),
+            Task::StoreWrite(task, _) => return task.run(units),
+            Task::FedRead(task, _) => run_fed(&task.units, units, |unit| task.run(unit)),
+            Task::FedWrite(task) => run_fed(&task.units, units, |unit| task.run(unit)),
+        };
+        self.tell_unit_ended();
+        outcome
     }
 
     fn finished(self: Arc<Self>, outcome: Outcome) {
-        let completion = Arc::clone(&self.completion);
-        drop(self);
-        completion.finish(outcome);
-    }
-}
-
-/// The end of a batch, shared by the worker that brings it and the coroutine that waits.
-#[derive(Default)]
-pub struct Completion {
-    state: Mutex<State>,
-    /// What Python codecs want from the event loop, where there are any.
-    loop_queue: Option<Arc<LoopQueue>>,
-}
-
-#[derive(Default)]
-struct State {
-    outcome: Option<Outcome>,
-    done: bool,
-    /// The event loop, what it shall call, and the future to call it with.
-    waker: Option<[Py<PyAny>; 3]>,
-    /// Python objects whose memory the units use; let go by the last worker.
-    held: Vec<Py<PyAny>>,
-    /// For Python codecs: whose call it is.
-    caller: Option<Py<Caller>>,
-}
-
-impl fmt::Debug for Completion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Completion").field("done", &self.is_done()).finish_non_exhaustive()
-    }
-}
-
-impl Completion {
-    /// A completion that holds `held` until the end; with a `caller` where Python codecs are called for it.
-    pub fn new(held: Vec<Py<PyAny>>, caller: Option<Py<Caller>>) -> Self {
-        let loop_queue = caller.as_ref().map(|caller| Arc::clone(caller.get().loop_queue()));
-        Self { loop_queue, state: Mutex::new(State { held, caller, ..State::default() }) }
-    }
-
-    /// What Python codecs want from the event loop of the call.
-    pub fn loop_queue(&self) -> Option<&LoopQueue> {
-        self.loop_queue.as_deref()
-    }
-
-    /// Whose call it is, for Python codecs, as long as the batch has not ended.
-    pub fn caller(&self, py: Python<'_>) -> Option<Py<Caller>> {
-        self.state().caller.as_ref().map(|caller| caller.clone_ref(py))
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the batch has ended.
-    pub fn is_done(&self) -> bool {
-        self.state().done
-    }
-
-    /// How it ended, once.
-    pub fn take_outcome(&self) -> Option<Outcome> {
-        self.state().outcome.take()
-    }
-
-    /// Asks to be woken: `call` is called with `future` on `event_loop`. False if the batch has ended already.
-    pub fn wake(&self, event_loop: Py<PyAny>, call: Py<PyAny>, future: Py<PyAny>) -> bool {
-        let mut state = self.state();
-        if state.done {
-            return false;
+        match &self.task {
+            Task::FedRead(task, _) => task.units.abandon(),
+            Task::FedWrite(task) => task.units.abandon(),
+            Task::StoreRead(..) | Task::StoreWrite(..) => {}
         }
-        state.waker = Some([event_loop, call, future]);
-        true
-    }
-
-    /// Takes what is held, for a batch that was run on the calling thread.
-    pub fn finish_inline(&self, outcome: Outcome) -> Vec<Py<PyAny>> {
-        let mut state = self.state();
-        state.outcome = Some(outcome);
-        state.done = true;
-        std::mem::take(&mut state.held)
-    }
-
-    fn finish(&self, outcome: Outcome) {
-        let (waker, held) = {
-            let mut state = self.state();
-            state.outcome = Some(outcome);
-            state.done = true;
-            (state.waker.take(), (state.caller.take(), std::mem::take(&mut state.held)))
-        };
+        let released = self.release();
         // No lock is held from here on: attaching may wait for the GIL.
-        let mut left = Some((waker, held));
-        Python::try_attach(|py| {
-            let Some((waker, held)) = left.take() else { return };
-            drop(held);
-            if let Some([event_loop, call, future]) = waker {
-                // The loop may be closed by now: then nobody waits any more.
-                let woken = event_loop.call_method1(py, intern!(py, "call_soon_threadsafe"), (call, future));
-                drop(woken);
-            }
+        let mut released = Some(released);
+        Python::try_attach(|_| {
+            drop(released.take());
+            self.drop_spent();
         });
-        // The interpreter is gone: its objects cannot be dropped any more.
-        std::mem::forget(left);
+        drop_attached(released);
+        drop(self.ended.set(outcome));
+        self.tell_unit_ended();
     }
 }

@@ -42,6 +42,16 @@ impl Chain {
         }
     }
 
+    /// Bytes of the shard index in chunks of `stored_shape`; 0 for chunks that are no shards.
+    pub(crate) fn index_size(&self, stored_shape: &[usize]) -> usize {
+        match &self.serializer {
+            Serializer::Sharding(sharding) => {
+                sharding.grid(stored_shape).map_or(0, |grid| sharding.index_size(grid.len()))
+            }
+            Serializer::Bytes | Serializer::Vlen(_) => 0,
+        }
+    }
+
     /// Whether decoded chunks hold references instead of elements.
     pub fn gives_references(&self) -> bool {
         match &self.serializer {

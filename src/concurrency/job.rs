@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::feed::Feed;
 use super::pool::Process;
 use super::ranges::Ranges;
 use super::workers::{Workers, locked};
@@ -21,7 +22,8 @@ pub trait Work: Send + Sync + 'static {
     /// are handled together does not depend on the number of threads.
     ///
     /// # Errors
-    /// The unit that failed and why; the rest of the run is then not run. A panic counts as the run's first unit.
+    /// A number by which failures are ordered (the unit that failed, for example), and why; the rest of the run is then not
+    /// run. A panic counts as the run's first unit.
     fn run(&self, units: Range<usize>) -> Result<(), (usize, Error)>;
 
     /// Called exactly once, after the last participant has let go and dropped its reference, by that participant or by
@@ -62,7 +64,9 @@ pub(super) struct Shared {
     workers: &'static Workers,
     /// Taken at the end, so that what the work holds is not kept alive by a handle.
     work: Mutex<Option<Arc<dyn Work>>>,
-    pub(super) ranges: Ranges,
+    units: UnitsLeft,
+    /// Whether it has units to start and no participant. Changed only under the workers' lock.
+    pub(super) unserved: AtomicBool,
     /// Participants now. Changed only under the workers's lock.
     pub(super) members: AtomicUsize,
     stopped: AtomicBool,
@@ -72,6 +76,14 @@ pub(super) struct Shared {
     /// Threads inside `wait`: telling nobody would still cost a system call.
     waiters: Mutex<usize>,
     ended: Condvar,
+}
+
+/// The units of a job that have not been started.
+enum UnitsLeft {
+    /// All are known, and shared out.
+    Known(Ranges),
+    /// They are fed one by one.
+    Fed(Feed),
 }
 
 /// Why a participant let go.
@@ -89,17 +101,41 @@ pub(super) enum Exit {
 const LINGER: Duration = Duration::from_micros(30);
 
 impl Shared {
+    /// A job whose units are all known.
     pub(super) fn new(
         process: &'static Process,
         workers: &'static Workers,
         work: Arc<dyn Work>,
         limits: Limits,
     ) -> Arc<Self> {
+        let participants = limits.participants.clamp(1, workers.size());
+        let units = UnitsLeft::Known(Ranges::new(work.units(), participants, limits.grain));
         process.active.fetch_add(1, Ordering::Relaxed);
+        Self::with_units(process, workers, work, units)
+    }
+
+    /// A job whose units are fed. It does not count as active: most of its life it waits for the caller.
+    pub(super) fn fed(
+        process: &'static Process,
+        workers: &'static Workers,
+        work: Arc<dyn Work>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let participants = limits.participants.clamp(1, workers.size());
+        Self::with_units(process, workers, work, UnitsLeft::Fed(Feed::new(participants)))
+    }
+
+    fn with_units(
+        process: &'static Process,
+        workers: &'static Workers,
+        work: Arc<dyn Work>,
+        units: UnitsLeft,
+    ) -> Arc<Self> {
         Arc::new(Self {
             process,
             workers,
-            ranges: Ranges::new(work.units(), limits.participants.clamp(1, workers.size()), limits.grain),
+            units,
+            unserved: AtomicBool::new(false),
             work: Mutex::new(Some(work)),
             members: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -111,24 +147,78 @@ impl Shared {
         })
     }
 
+    /// A place for one more participant.
+    pub(super) fn claim(&self) -> Option<usize> {
+        match &self.units {
+            UnitsLeft::Known(ranges) => ranges.claim(),
+            UnitsLeft::Fed(feed) => feed.claim(),
+        }
+    }
+
+    /// Gives a place back.
+    pub(super) fn release(&self, slot: usize) {
+        match &self.units {
+            UnitsLeft::Known(ranges) => ranges.release(slot),
+            UnitsLeft::Fed(feed) => feed.release(),
+        }
+    }
+
+    fn next(&self, slot: usize) -> Option<Range<usize>> {
+        match &self.units {
+            UnitsLeft::Known(ranges) => ranges.next(slot),
+            UnitsLeft::Fed(feed) => feed.next(),
+        }
+    }
+
+    fn grain(&self) -> usize {
+        match &self.units {
+            UnitsLeft::Known(ranges) => ranges.grain(),
+            UnitsLeft::Fed(_) => 1,
+        }
+    }
+
+    /// The units that are fed, for a job that is.
+    pub(super) fn feed(&self) -> Option<&Feed> {
+        match &self.units {
+            UnitsLeft::Known(_) => None,
+            UnitsLeft::Fed(feed) => Some(feed),
+        }
+    }
+
+    /// Whether no unit will ever start again.
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped.load(Ordering::Acquire) || !self.unstarted() && self.feed().is_none_or(Feed::is_closed)
+    }
+
     /// How many more participants are of use.
     pub(super) fn wanted(&self) -> usize {
-        if self.stopped.load(Ordering::Acquire) { 0 } else { self.ranges.wanted() }
+        if self.stopped.load(Ordering::Acquire) {
+            0
+        } else {
+            match &self.units {
+                UnitsLeft::Known(ranges) => ranges.wanted(),
+                UnitsLeft::Fed(feed) => feed.wanted(),
+            }
+        }
     }
 
     /// Whether units are left that may still start.
     pub(super) fn unstarted(&self) -> bool {
-        !self.stopped.load(Ordering::Acquire) && self.ranges.unstarted()
+        !self.stopped.load(Ordering::Acquire)
+            && match &self.units {
+                UnitsLeft::Known(ranges) => ranges.unstarted(),
+                UnitsLeft::Fed(feed) => feed.unstarted(),
+            }
     }
 
     /// Runs units from the place `slot` until none is left, or `leave` (asked between runs) says so.
     pub(super) fn participate(&self, slot: usize, mut leave: impl FnMut() -> bool) -> Exit {
         let Some(work) = locked(&self.work).clone() else { return Exit::Exhausted };
         while !self.stopped.load(Ordering::Acquire) {
-            let Some(units) = self.ranges.next(slot) else { break };
+            let Some(units) = self.next(slot) else { break };
             let mut start = units.start;
             while start < units.end && !self.stopped.load(Ordering::Acquire) {
-                let run = start..units.end.min(start.saturating_add(self.ranges.grain()));
+                let run = start..units.end.min(start.saturating_add(self.grain()));
                 start = run.end;
                 let result = run_caught(&*work, run);
                 // The unit may have forked, and here the child comes out of it: another thread of the parent could have
@@ -137,10 +227,7 @@ impl Shared {
                     return Exit::Forked;
                 }
                 if let Err(failure) = result {
-                    self.stopped.store(true, Ordering::Release);
-                    // Dropped with no lock held: an error of somebody else may do anything then.
-                    let other = keep_lowest(&mut locked(&self.failure), failure);
-                    drop(other);
+                    self.fail(failure);
                 }
             }
             if leave() {
@@ -150,11 +237,28 @@ impl Shared {
         Exit::Exhausted
     }
 
+    /// Stops the job with `failure`, unless one with a lower number is known.
+    fn fail(&self, failure: (usize, Error)) {
+        self.stopped.store(true, Ordering::Release);
+        // Dropped with no lock held: a third-party exception may run any code then.
+        let other = keep_lowest(&mut locked(&self.failure), failure);
+        drop(other);
+    }
+
+    /// Ends a job that no pool takes any more.
+    pub(super) fn cancelled_before_start(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.stopped.store(true, Ordering::Release);
+        self.finish();
+    }
+
     /// Tells the work how it ended. Called once, by the thread that took the job out of its workers's list.
     pub(super) fn finish(&self) {
         self.process.telling.fetch_add(1, Ordering::SeqCst);
         // Before the work is told: a caller that goes on from there must not count the job that it has just finished.
-        self.process.active.fetch_sub(1, Ordering::SeqCst);
+        if self.feed().is_none() {
+            self.process.active.fetch_sub(1, Ordering::SeqCst);
+        }
         let error = locked(&self.failure).take();
         let outcome = Outcome { error, cancelled: self.cancelled.load(Ordering::Acquire) };
         if let Some(work) = locked(&self.work).take() {
@@ -173,6 +277,43 @@ impl Shared {
 }
 
 impl Job {
+    /// A job without units yet: they are fed by [`Job::push`], and it ends once [`Job::close`] was called and all have run,
+    /// or once it is stopped. After `shutdown` it is over at once, as if cancelled.
+    pub fn open(work: Arc<dyn Work>, limits: Limits) -> Self {
+        super::pool::open(work, limits)
+    }
+
+    /// `count` more units may run; they are numbered in the order in which they are fed. Does nothing to a job that is over.
+    pub fn push(&self, count: usize) {
+        if count > 0 && !self.is_done() {
+            self.0.workers.push(&self.0, count);
+        }
+    }
+
+    /// No more units will come. Does nothing to a job that is over.
+    pub fn close(&self) {
+        if !self.is_done() && self.0.workers.close_feed(&self.0) {
+            self.0.finish();
+        }
+    }
+
+    /// Stops the job as if a unit had failed: no new unit starts, and of all failures the one with the lowest `number` is
+    /// kept.
+    pub fn fail(&self, number: usize, error: Error) {
+        if self.is_done() {
+            return;
+        }
+        self.0.fail((number, error));
+        if self.0.workers.withdraw(&self.0) {
+            self.0.finish();
+        }
+    }
+
+    /// Whether the job was stopped before its end: a unit failed, or it was cancelled, or this is a forked child.
+    pub fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Acquire) || !self.0.process.is_here()
+    }
+
     /// No new unit starts; running ones finish; then `finished` is told `cancelled: true` (by this call where no
     /// participant is left to do it). Nothing happens to a job that is done.
     pub fn cancel(&self) {
@@ -252,12 +393,16 @@ impl Job {
 
 /// Runs `units`; a panic becomes the error of the first of them.
 pub(super) fn run_caught(work: &dyn Work, units: Range<usize>) -> Result<(), (usize, Error)> {
-    let first = units.start;
-    catch_unwind(AssertUnwindSafe(|| work.run(units))).unwrap_or_else(|payload| Err((first, panicked(payload))))
+    caught(units.start, || work.run(units))
+}
+
+/// Runs `unit`; a panic becomes its error, with `number`.
+pub fn caught(number: usize, unit: impl FnOnce() -> Result<(), (usize, Error)>) -> Result<(), (usize, Error)> {
+    catch_unwind(AssertUnwindSafe(unit)).unwrap_or_else(|payload| Err((number, panicked(payload))))
 }
 
 /// The error of a unit that panicked with `payload`.
-pub fn panicked(payload: Box<dyn Any + Send>) -> Error {
+fn panicked(payload: Box<dyn Any + Send>) -> Error {
     let said = if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::budget::Budget;
 use super::job::{Exit, Job, Limits, Outcome, Shared, Work, run_caught};
 use super::workers::{Workers, locked};
 
@@ -19,7 +18,6 @@ pub(super) struct Process {
     /// Ended jobs whose work is being told: its thread may be on its way to or from the GIL.
     pub(super) telling: AtomicUsize,
     pub(super) cpus: OnceLock<usize>,
-    pub(super) in_flight: OnceLock<Budget>,
 }
 
 #[derive(Default)]
@@ -56,7 +54,6 @@ pub(super) fn current() -> &'static Process {
             active: AtomicUsize::new(0),
             telling: AtomicUsize::new(0),
             cpus: OnceLock::new(),
-            in_flight: OnceLock::new(),
         }));
         // Where another thread was faster, its state is taken and this one (a few words) stays behind.
         let _ = PROCESS.compare_exchange(found, fresh, Ordering::AcqRel, Ordering::Acquire);
@@ -116,6 +113,17 @@ pub fn submit_and_help(work: Arc<dyn Work>, limits: Limits, budget: Duration) ->
     start(work, limits, Some(budget))
 }
 
+/// A job whose units are fed; see [`Job::open`].
+pub(super) fn open(work: Arc<dyn Work>, limits: Limits) -> Job {
+    let process = current();
+    let workers = process.workers(limits.threads.max(1), limits.isolated);
+    let job = Job(Shared::fed(process, workers, work, limits));
+    if workers.admit(&job.0, false).is_err() {
+        job.0.cancelled_before_start();
+    }
+    job
+}
+
 fn start(work: Arc<dyn Work>, limits: Limits, budget: Option<Duration>) -> Job {
     let process = current();
     let workers = process.workers(limits.threads.max(1), limits.isolated);
@@ -129,7 +137,7 @@ fn start(work: Arc<dyn Work>, limits: Limits, budget: Option<Duration>) -> Job {
         Ok(Some(slot)) => drop(job.help_from(slot, deadline)),
         Ok(None) => {}
         Err(()) => {
-            let slot = job.0.ranges.claim().expect("nobody else knows this job");
+            let slot = job.0.claim().expect("nobody else knows this job");
             if job.0.participate(slot, || false) != Exit::Forked {
                 job.0.finish();
             }

@@ -69,7 +69,7 @@ impl Workers {
             return Err(());
         }
         state.jobs.push_back(Arc::clone(job));
-        self.unserved.fetch_add(1, Ordering::Relaxed);
+        self.mark_unserved(job, job.unstarted());
         let slot = if joins && state.jobs.len() == 1 { self.enter(&mut state, job) } else { None };
         self.call(state, if slot.is_some() { CALLS_OF_A_HELPER } else { CALLS });
         Ok(slot)
@@ -97,9 +97,37 @@ impl Workers {
         let mut state = locked(&self.state);
         let idle = job.members.load(Ordering::Relaxed) == 0 && state.remove(job);
         if idle {
-            self.unserved.fetch_sub(1, Ordering::Relaxed);
+            self.mark_unserved(job, false);
         }
         idle
+    }
+
+    /// Feeds `count` units to `job` and calls for participants.
+    pub(super) fn push(&'static self, job: &Arc<Shared>, count: usize) {
+        let state = locked(&self.state);
+        if let Some(feed) = job.feed() {
+            feed.push(count);
+            self.mark_unserved(job, job.members.load(Ordering::Relaxed) == 0 && job.unstarted());
+        }
+        self.call(state, CALLS);
+    }
+
+    /// Closes the feed of `job`; true if it is over thereby, and was taken out of the list: the caller must finish it.
+    pub(super) fn close_feed(&self, job: &Arc<Shared>) -> bool {
+        let mut state = locked(&self.state);
+        if let Some(feed) = job.feed() {
+            feed.close();
+        }
+        job.members.load(Ordering::Relaxed) == 0 && job.is_over() && state.remove(job)
+    }
+
+    /// Counts the jobs that have units to start and no participant. Only under the lock.
+    fn mark_unserved(&self, job: &Shared, unserved: bool) {
+        match (job.unserved.swap(unserved, Ordering::Relaxed), unserved) {
+            (false, true) => drop(self.unserved.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.unserved.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
     }
 
     /// Refuses new jobs from now on; the jobs that are not over.
@@ -113,25 +141,22 @@ impl Workers {
         if state.running >= self.size {
             return None;
         }
-        let slot = job.ranges.claim()?;
+        let slot = job.claim()?;
         state.running += 1;
-        if job.members.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.unserved.fetch_sub(1, Ordering::Relaxed);
-        }
+        job.members.fetch_add(1, Ordering::Relaxed);
+        self.mark_unserved(job, false);
         Some(slot)
     }
 
     /// True if the job is over and was taken out of the list.
     fn leave(&self, state: &mut State, job: &Arc<Shared>, slot: usize) -> bool {
-        job.ranges.release(slot);
+        job.release(slot);
         state.running -= 1;
         let last = job.members.fetch_sub(1, Ordering::Relaxed) == 1;
-        if last && !job.unstarted() {
+        if last && job.is_over() {
             return state.remove(job);
         }
-        if last {
-            self.unserved.fetch_add(1, Ordering::Relaxed);
-        }
+        self.mark_unserved(job, last && job.unstarted());
         false
     }
 
@@ -257,6 +282,6 @@ impl State {
 }
 
 /// Locks. No code that can panic runs under a lock of this room, so a poisoned one is whole.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

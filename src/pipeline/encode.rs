@@ -4,13 +4,15 @@ use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::{Chain, Serializer};
 use crate::error::{Result, unless_dropped};
 use crate::memory::{CopyAxis, DecodedChunk, TextArena, View, is_empty, repeat};
-use crate::pipeline::ChunkFormat;
-use crate::pipeline::decode::{Layout, Projections, Reader, unswapped};
+
+use crate::pipeline::decode::{Reader, unswapped};
+use crate::pipeline::layout::Layout;
 use crate::pipeline::placement::{Placer, packed_strides};
 use crate::pipeline::plan::ShardPlan;
-use crate::pipeline::source::{Opened, Window};
 use crate::pipeline::vlen;
+use crate::pipeline::{ChunkFormat, Projections};
 use crate::selection::{Axis, Coord, Lists, covers};
+use crate::store::{Object, Window};
 
 /// Encodes chunks of one engine from one array.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +32,8 @@ pub struct Writer<'a> {
 pub enum Encoded {
     /// Nothing is stored: the key goes.
     Empty,
-    /// The decoded is the stored form.
-    DecodedChunk,
+    /// The decoded chunk is the stored form.
+    Raw,
     /// They are in `out`.
     Out,
 }
@@ -58,7 +60,7 @@ impl Writer<'_> {
         }
         out.clear();
         match &chain.serializer {
-            Serializer::Bytes if chain.steps.is_empty() => Ok(Encoded::DecodedChunk),
+            Serializer::Bytes if chain.steps.is_empty() => Ok(Encoded::Raw),
             Serializer::Bytes => stored(chain.encode(decoded, out)),
             Serializer::Sharding(sharding) => {
                 let Some(shard) = self.shard_of_image(sharding, &layout.stored_shape, decoded)? else {
@@ -81,7 +83,7 @@ impl Writer<'_> {
         kept: &TextArena,
     ) -> Result<()> {
         let decoded = decoded.room(layout.len)?;
-        if self.format.text.is_some() {
+        if self.format.vlen.is_some() {
             // References of a chunk before this one lead nowhere any more.
             repeat(decoded, &self.format.fill);
         }
@@ -168,7 +170,7 @@ impl Writer<'_> {
         let (mut decoded, mut out) = (DecodedChunk::take(), Vec::new());
         Ok(match self.encode(&sharding.inner, &plan.layout, stored, projections, &mut decoded, &mut out)? {
             Encoded::Empty => None,
-            Encoded::DecodedChunk => Some(decoded.to_vec()),
+            Encoded::Raw => Some(decoded.to_vec()),
             Encoded::Out => {
                 out.shrink_to_fit();
                 Some(out)
@@ -210,7 +212,7 @@ impl<'a> OldShard<'a> {
         let Some(bytes) = bytes else {
             return Ok(Self { bytes: &[], index: Index::empty(plan.grid.len()) });
         };
-        let opened = Opened::Bytes(bytes);
+        let opened = Object::Bytes(bytes);
         let stored = Window::whole(&opened)?.request(plan.index_request(sharding));
         let stored = stored.in_memory().expect("the shard is in memory");
         Ok(Self { bytes, index: plan.feed_index(stored, sharding)? })

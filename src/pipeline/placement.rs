@@ -1,5 +1,6 @@
 //! From the axes of a projection to byte walks: where its elements lie in a decoded chunk and in the array.
 
+use crate::error::Result;
 use crate::memory::{CopyAxis, Walk};
 use crate::selection::{Axis, Coord, Lists};
 
@@ -162,4 +163,55 @@ pub fn single_run(axes: &[Axis], shape: &[usize], chunk_strides: &[isize], array
         }
     }
     Some(offset)
+}
+
+/// Calls `visit` with the byte offsets of every index combination of `walks`, in C order.
+pub fn each_index(
+    walks: &[CopyAxis<'_>],
+    from: isize,
+    to: isize,
+    visit: &mut impl FnMut(isize, isize) -> Result<()>,
+) -> Result<()> {
+    let Some((axis, rest)) = walks.split_first() else { return visit(from, to) };
+    let offset = |walk, i: usize| match walk {
+        Walk::Stride(stride) => stride * i as isize,
+        Walk::Offsets(offsets) => offsets[i],
+    };
+    for i in 0..axis.len {
+        each_index(rest, from + offset(axis.from, i), to + offset(axis.to, i), visit)?;
+    }
+    Ok(())
+}
+
+/// Whether `next` is the neighbour of `axes` along the array's densest axis, both whole chunks in natural order: such
+/// chunks are written together, row by row. The byte distance between the two.
+pub fn neighbour(axes: &[Axis], next: &[Axis], array_strides: &[isize]) -> Option<isize> {
+    if axes.len() != next.len() {
+        return None;
+    }
+    let mut densest: Option<(isize, isize)> = None;
+    let mut distance = None;
+    for (a, b) in axes.iter().zip(next) {
+        let (Coord::Range { dim, start, step: 1 }, Coord::Range { dim: next_dim, start: next_start, step: 1 }) =
+            (a.array, b.array)
+        else {
+            return None;
+        };
+        if a.len != b.len || dim != next_dim {
+            return None;
+        }
+        let stride = array_strides[dim];
+        let extent = a.len as isize * stride;
+        if a.len > 1 && densest.is_none_or(|(smallest, _)| stride.abs() < smallest) {
+            densest = Some((stride.abs(), extent));
+        }
+        if next_start != start {
+            if distance.is_some() || next_start != start + a.len {
+                return None;
+            }
+            distance = Some(extent);
+        }
+    }
+    let (_, extent) = densest?;
+    distance.filter(|distance| *distance == extent)
 }

@@ -1,52 +1,44 @@
-//! Which requests a read takes where somebody else gets the bytes, and what is done with what they bring. No I/O, no
-//! threads: requests go out, bytes come in, in any order; follow-up requests and decode units come of it.
+//! The requests of a read whose bytes the caller fetches, and what follows from the answers. No I/O, no threads: requests go
+//! out, bytes come in, in any order; they lead to further requests and to units that can be decoded.
 //!
-//! A whole object is one request. A shard of which a part is wanted is two rounds, its index and then the touched subchunks;
-//! a subchunk that is a shard itself adds a round. What is near in the object is got together (zarr's
-//! `array.sharding_coalesce_max_gap_bytes` and `array.sharding_coalesce_max_bytes`).
+//! A whole object is one request. A shard that is wanted in part takes two rounds, its index and then the touched subchunks;
+//! a subchunk that is a shard itself adds a round. Ranges that lie near together are one request ([`Coalesce`]).
 
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::codec::array_to_bytes::sharding::{Extent, Index, Sharding};
+use crate::concurrency::locked;
 use crate::error::{Error, Result};
 use crate::memory::BorrowedBytes;
-use crate::pipeline::decode::Projections;
-use crate::pipeline::plan::ShardPlan;
+use crate::pipeline::plan::{Coalesce, ShardPlan};
 use crate::pipeline::read::Read;
-use crate::pipeline::shard;
-use crate::pipeline::source::{Opened, Window};
-use crate::selection::Axis;
-use crate::store::ByteRange;
+use crate::pipeline::units::HoldsBytes;
+use crate::pipeline::{Projections, shard};
+use crate::store::{ByteRange, Object, Window};
 
-/// Decoded bytes that one decode unit of a shard brings about, at least.
+/// Decoded bytes that one unit of a shard yields, at least.
 const UNIT: usize = 1 << 20;
-
-/// When two ranges of an object are one request.
-#[derive(Debug, Clone, Copy)]
-pub struct Coalesce {
-    /// Bytes between them, at most.
-    pub max_gap: u64,
-    /// Bytes from the first to the last, at most.
-    pub max_bytes: u64,
-}
 
 /// One request to the store.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
-    /// What to feed the answer under.
+    /// The number under which the answer is fed.
     pub id: usize,
     /// The chunk.
     pub chunk: usize,
     /// Which bytes of its object.
     pub range: ByteRange,
-    /// How many they are about, decoded or not.
+    /// About how many bytes the answer holds, or decodes to.
     pub bytes: u64,
+    /// Whether the bytes have to be fetched; else the answer is "missing" without asking the store.
+    pub needed: bool,
 }
 
-/// Bytes of an object as the store gave them, and whatever keeps them alive.
+/// Bytes of an object as the store returned them, and the object that keeps them alive.
 pub struct Part {
     start: u64,
     bytes: BorrowedBytes,
@@ -69,13 +61,14 @@ impl Part {
         self.bytes.bytes()
     }
 
-    /// Whether the store gave none.
+    /// Whether the store returned none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    fn opened(&self) -> Opened<'_> {
-        Opened::Part { start: self.start, bytes: self.bytes.bytes() }
+    /// The bytes as a part of their object.
+    pub fn object(&self) -> Object<'_> {
+        Object::Part { start: self.start, bytes: self.bytes.bytes() }
     }
 }
 
@@ -85,7 +78,7 @@ impl fmt::Debug for Part {
     }
 }
 
-/// Work that needs no more bytes: run it with [`Reading::run`], on any thread.
+/// Work that needs no more bytes: it can run on any thread.
 #[derive(Debug)]
 pub enum Unit {
     /// A whole object; `None`: the chunk is missing.
@@ -109,121 +102,120 @@ pub enum Unit {
 /// A shard, or a subchunk that is one.
 #[derive(Debug)]
 pub struct Node {
-    chunk: usize,
-    depth: usize,
+    /// The chunk that it is, or is a part of.
+    pub chunk: usize,
+    /// 0 for the chunk itself.
+    pub depth: usize,
     /// Where it lies in the object; `None`: it is the object.
-    extent: Option<Extent>,
-    plan: ShardPlan,
-    index: OnceLock<Index>,
+    pub extent: Option<Extent>,
+    /// What is wanted of it.
+    pub plan: ShardPlan,
+    /// Where its subchunks lie, once that is known.
+    pub index: OnceLock<Index>,
 }
 
+/// What a part of an answer is for.
 #[derive(Debug)]
-enum Target {
+enum Purpose {
     Object(Option<Arc<Node>>),
     Index(Arc<Node>),
     Subchunk(Arc<Node>, usize),
 }
 
+/// A request that was made and not answered.
 #[derive(Debug)]
 struct Asked {
     chunk: usize,
     range: ByteRange,
-    targets: Vec<(Extent, Target)>,
+    purposes: Vec<(Extent, Purpose)>,
 }
 
-/// A read whose bytes somebody else gets.
+/// The requests of one read, as they come up.
 #[derive(Debug)]
-pub struct Reading {
-    /// The batch.
-    pub read: Read,
+pub struct Requests {
     coalesce: Coalesce,
     asked: Mutex<Vec<Option<Asked>>>,
-    gone: Mutex<Vec<usize>>,
+    /// Requests that were made and whose answer has not been dealt with.
+    open: AtomicUsize,
+    vanished: Mutex<Vec<usize>>,
 }
 
-impl Reading {
+impl Requests {
     /// The requests of `read`, and the first round of them.
     ///
     /// # Errors
     /// `Value` when a shard shape does not divide into subchunks.
-    pub fn new(read: Read, coalesce: Coalesce) -> Result<(Self, Vec<Request>)> {
-        let reading = Self { coalesce, asked: Mutex::default(), gone: Mutex::default(), read };
-        let first = (0..reading.read.len()).map(|chunk| reading.first(chunk)).collect::<Result<_>>()?;
-        Ok((reading, first))
+    pub fn new(read: &Read, coalesce: Coalesce) -> Result<(Self, Vec<Request>)> {
+        let requests =
+            Self { coalesce, asked: Mutex::default(), open: AtomicUsize::new(0), vanished: Mutex::default() };
+        let first = (0..read.len()).map(|chunk| requests.first(read, chunk)).collect::<Result<_>>()?;
+        Ok((requests, first))
     }
 
-    fn first(&self, chunk: usize) -> Result<Request> {
-        let read = &self.read;
-        let whole = |target| (ByteRange::Whole, read.layout(chunk).len as u64, target);
-        let (range, bytes, target) = match read.chain().as_shard() {
-            None => whole(Target::Object(None)),
-            Some(sharding) => {
-                let axes: Vec<&[Axis]> = read.batch().projections_of(chunk).collect();
-                let projections = Projections { axes: &axes, lists: &read.batch().lists };
-                let plan = ShardPlan::new(sharding, &read.layout(chunk).shape, projections, read.item_size())?;
+    fn first(&self, read: &Read, chunk: usize) -> Result<Request> {
+        let whole = |purpose| (ByteRange::Whole, read.layout(chunk).len as u64, purpose);
+        let (range, bytes, purpose) = match (read.shard_plan(chunk)?, read.format().chain.as_shard()) {
+            (Some(plan), Some(sharding)) => {
                 // Beyond the array's edge there is nothing to leave out.
-                let complete =
-                    read.batch().projection_numbers(chunk).iter().any(|row| read.batch().projections[*row].complete);
-                let all = complete || plan.len() == plan.grid.len();
+                let all = read.batch().is_complete(chunk) || plan.touches_all();
                 let range = plan.index_request(sharding);
                 let bytes = sharding.index_size(plan.grid.len()) as u64;
                 let node = Arc::new(Node { chunk, depth: 0, extent: None, plan, index: OnceLock::new() });
-                if all { whole(Target::Object(Some(node))) } else { (range, bytes, Target::Index(node)) }
+                if all { whole(Purpose::Object(Some(node))) } else { (range, bytes, Purpose::Index(node)) }
             }
+            _ => whole(Purpose::Object(None)),
         };
-        Ok(self.ask(chunk, range, bytes, vec![(Extent { offset: 0, len: bytes }, target)]))
+        Ok(self.ask(chunk, range, bytes, vec![(Extent { offset: 0, len: bytes }, purpose)]))
     }
 
-    fn ask(&self, chunk: usize, range: ByteRange, bytes: u64, targets: Vec<(Extent, Target)>) -> Request {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push(Some(Asked { chunk, range, targets }));
-        Request { id: asked.len() - 1, chunk, range, bytes }
+    fn ask(&self, chunk: usize, range: ByteRange, bytes: u64, purposes: Vec<(Extent, Purpose)>) -> Request {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let mut asked = locked(&self.asked);
+        asked.push(Some(Asked { chunk, range, purposes }));
+        Request { id: asked.len() - 1, chunk, range, bytes, needed: true }
     }
 
-    /// The sharding codec of shards at `depth`: 0 for the chunk itself.
-    fn sharding(&self, depth: usize) -> &Sharding {
-        let outermost = self.read.chain().as_shard();
-        let nested = (0..depth).fold(outermost, |sharding, _| sharding.and_then(|s| s.inner.as_shard()));
-        nested.expect("a node is made for a shard")
-    }
-
-    /// Takes what the store gave for request `id` (`None`: no such object): the next requests, and what can be decoded.
+    /// Takes what the store returned for request `id` (`None`: no such object): the next requests, and the units that can be
+    /// decoded. [`Requests::answered`] follows once these have been dealt with.
     ///
     /// # Errors
     /// A damaged index, with the chunk key; the chunk's number with it.
     pub fn feed(
         &self,
+        read: &Read,
         id: usize,
         part: Option<Part>,
     ) -> std::result::Result<(Vec<Request>, Vec<Unit>), (usize, Error)> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_mut(id).and_then(Option::take);
+        let asked = locked(&self.asked).get_mut(id).and_then(Option::take);
         let Some(asked) = asked else {
             return Err((0, Error::value(format!("request {id} was not made, or was answered already"))));
         };
         let chunk = asked.chunk;
-        self.feed_asked(asked, part).map_err(|error| (chunk, error.with_key(self.read.batch().key(chunk))))
+        self.feed_asked(read, asked, part).map_err(|error| (chunk, error.with_key(read.batch().key(chunk))))
     }
 
-    fn feed_asked(&self, asked: Asked, part: Option<Part>) -> Result<(Vec<Request>, Vec<Unit>)> {
+    fn feed_asked(&self, read: &Read, asked: Asked, part: Option<Part>) -> Result<(Vec<Request>, Vec<Unit>)> {
         let chunk = asked.chunk;
         let Some(mut part) = part else {
-            let first = |target: &Target| match target {
-                Target::Object(_) => true,
-                Target::Index(node) => node.depth == 0,
-                Target::Subchunk(..) => false,
+            let first = |purpose: &Purpose| match purpose {
+                Purpose::Object(_) => true,
+                Purpose::Index(node) => node.depth == 0,
+                Purpose::Subchunk(..) => false,
             };
-            if asked.targets.iter().any(|(_, target)| first(target)) {
+            if asked.purposes.iter().any(|(_, purpose)| first(purpose)) {
                 return Ok((Vec::new(), vec![Unit::Object { chunk, part: None }]));
             }
-            self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+            locked(&self.vanished).push(chunk);
             return Ok((Vec::new(), Vec::new()));
         };
         if let ByteRange::Range { start, len } = asked.range {
             let given = part.bytes().len() as u64;
-            // From a store that knows no ranges: which bytes these are can be told only if they begin where they should.
-            // What is one thing only is refused by zarr-python then too, since it is too long.
-            if given > len && (start > 0 || asked.targets.len() == 1) {
-                return Err(Error::value(format!("the store gave {given} bytes of the {len} from byte {start} on")));
+            // A store that ignores ranges returns the whole object. Its bytes can be placed only if the range begins at 0 and
+            // holds several parts; a single part is too long then, which zarr-python refuses as well.
+            if given > len && (start > 0 || asked.purposes.len() == 1) {
+                return Err(Error::value(format!(
+                    "the store returned {given} bytes for the {len} from byte {start} on"
+                )));
             }
             part.start = start;
         }
@@ -231,158 +223,129 @@ impl Reading {
         let mut next = Vec::new();
         let mut units = Vec::new();
         let mut ready: Vec<(Arc<Node>, usize)> = Vec::new();
-        for (extent, target) in asked.targets {
-            match target {
-                Target::Object(None) => units.push(Unit::Object { chunk, part: Some(Arc::clone(&part)) }),
-                Target::Object(Some(node)) => {
-                    let opened = Opened::Bytes(part.bytes());
-                    let index = shard::read_index(Window::whole(&opened)?, self.sharding(0), &node.plan)?;
+        for (extent, purpose) in asked.purposes {
+            match purpose {
+                Purpose::Object(None) => units.push(Unit::Object { chunk, part: Some(Arc::clone(&part)) }),
+                Purpose::Object(Some(node)) => {
+                    let object = Object::Bytes(part.bytes());
+                    let index = shard::read_index(Window::whole(&object)?, sharding_at(read, 0), &node.plan)?;
                     ready.extend((0..node.plan.len()).map(|number| (Arc::clone(&node), number)));
                     node.index.get_or_init(|| index);
                 }
-                Target::Index(node) => {
+                Purpose::Index(node) => {
                     let suffix = matches!(asked.range, ByteRange::Suffix(_));
-                    let opened = if suffix { Opened::Bytes(part.bytes()) } else { part.opened() };
-                    let window = Window::whole(&opened)?;
-                    let stored = if suffix { window } else { window.part(extent) }.in_memory().unwrap_or_default();
-                    let index = node.plan.feed_index(stored, self.sharding(node.depth))?;
-                    self.follow(&node, index, &mut next, &mut units)?;
+                    let object = if suffix { Object::Bytes(part.bytes()) } else { part.object() };
+                    let window = Window::whole(&object)?;
+                    let stored = if suffix { window } else { window.part(extent.offset, extent.len) }
+                        .in_memory()
+                        .unwrap_or_default();
+                    let index = node.plan.feed_index(stored, sharding_at(read, node.depth))?;
+                    follow(read, &node, index, (&mut next, &mut units))?;
                 }
-                Target::Subchunk(node, number) => ready.push((node, number)),
+                Purpose::Subchunk(node, number) => ready.push((node, number)),
             }
         }
         units_of(ready, Some(&part), &mut units);
         Ok((self.merge(chunk, next), units))
     }
 
-    /// Shards that went between their index and their subchunks: missing as a whole, as for zarr. To be run once nothing
-    /// else of them runs any more, for other ranges may have come before.
-    pub fn gone(&self) -> Vec<Unit> {
-        let mut gone = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
-        gone.sort_unstable();
-        gone.dedup();
-        gone.into_iter().map(|chunk| Unit::Object { chunk, part: None }).collect()
+    /// Says that an answer has been dealt with; true if no request is open any more, so that no units will follow.
+    pub fn answered(&self) -> bool {
+        self.open.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// What the index of `node` leads to: bytes to get, and subchunks that are missing.
-    fn follow(
-        &self,
-        node: &Arc<Node>,
-        index: Index,
-        next: &mut Vec<(Extent, Target)>,
-        units: &mut Vec<Unit>,
-    ) -> Result<()> {
-        let sharding = self.sharding(node.depth);
-        let base = node.extent.map_or(0, |extent| extent.offset);
-        let mut missing = Vec::new();
-        for number in 0..node.plan.len() {
-            let Some(extent) = node.plan.request(number, &index) else {
-                missing.push((Arc::clone(node), number));
-                continue;
-            };
-            let offset = base
-                .checked_add(extent.offset)
-                .filter(|offset| offset.checked_add(extent.len).is_some_and(|end| i64::try_from(end).is_ok()));
-            let Some(offset) = offset else {
-                return Err(Error::value(format!(
-                    "the shard index places subchunk {} at bytes {} and on, {} of them, outside of any object",
-                    node.plan.subchunk(number),
-                    extent.offset,
-                    extent.len
-                )));
-            };
-            let extent = Extent { offset, len: extent.len };
-            let nested = match sharding.inner.as_shard() {
-                Some(inner) => self.nested(node, number, inner, extent)?,
-                None => None,
-            };
-            next.push(nested.unwrap_or_else(|| (extent, Target::Subchunk(Arc::clone(node), number))));
-        }
-        node.index.get_or_init(|| index);
-        units_of(missing, None, units);
-        Ok(())
+    /// Shards that vanished between their index and their subchunks: missing as a whole, as for zarr. To be filled once no
+    /// unit runs any more, since other ranges of theirs may have been decoded before.
+    pub fn take_vanished(&self) -> Vec<usize> {
+        let mut vanished = std::mem::take(&mut *locked(&self.vanished));
+        vanished.sort_unstable();
+        vanished.dedup();
+        vanished
     }
 
-    /// The index of a subchunk that is a shard, if a part of it is wanted.
-    fn nested(
-        &self,
-        node: &Arc<Node>,
-        number: usize,
-        inner: &Sharding,
-        extent: Extent,
-    ) -> Result<Option<(Extent, Target)>> {
-        let axes = node.plan.axes(number);
-        let projections = Projections { axes: &axes, lists: &node.plan.pieces.lists };
-        let plan = ShardPlan::new(inner, &node.plan.layout.shape, projections, self.read.item_size())?;
-        if plan.len() == plan.grid.len() {
-            return Ok(None);
-        }
-        let len = (inner.index_size(plan.grid.len()) as u64).min(extent.len);
-        let offset = if inner.index_at_start { extent.offset } else { extent.offset + extent.len - len };
-        let (chunk, depth) = (node.chunk, node.depth + 1);
-        let node = Arc::new(Node { chunk, depth, extent: Some(extent), plan, index: OnceLock::new() });
-        Ok(Some((Extent { offset, len }, Target::Index(node))))
-    }
-
-    /// Puts what lies close together into one request.
-    fn merge(&self, chunk: usize, mut wanted: Vec<(Extent, Target)>) -> Vec<Request> {
-        wanted.sort_by_key(|(extent, _)| (extent.offset, extent.len));
-        let mut requests = Vec::new();
-        let mut run: Vec<(Extent, Target)> = Vec::new();
-        let mut span = Range { start: 0, end: 0 };
-        for (extent, target) in wanted {
-            let end = extent.offset + extent.len;
-            let joins = !run.is_empty()
-                && extent.offset.saturating_sub(span.end) <= self.coalesce.max_gap
-                && span.end.max(end) - span.start <= self.coalesce.max_bytes;
-            if joins {
-                span.end = span.end.max(end);
-            } else {
-                self.flush(chunk, &mut run, &span, &mut requests);
-                span = extent.offset..end;
-            }
-            run.push((extent, target));
-        }
-        self.flush(chunk, &mut run, &span, &mut requests);
+    /// Ranges that lie close together become one request.
+    fn merge(&self, chunk: usize, wanted: Vec<(Extent, Purpose)>) -> Vec<Request> {
+        let requests = self.coalesce.requests(wanted).into_iter();
         requests
+            .map(|(span, purposes)| {
+                let len = span.end - span.start;
+                self.ask(chunk, ByteRange::Range { start: span.start, len }, len, purposes)
+            })
+            .collect()
     }
+}
 
-    fn flush(&self, chunk: usize, run: &mut Vec<(Extent, Target)>, span: &Range<u64>, requests: &mut Vec<Request>) {
-        if !run.is_empty() {
-            let len = span.end - span.start;
-            let range = ByteRange::Range { start: span.start, len };
-            requests.push(self.ask(chunk, range, len, std::mem::take(run)));
-        }
+/// The sharding codec of shards at `depth`: 0 for the chunk itself.
+pub fn sharding_at(read: &Read, depth: usize) -> &Sharding {
+    let outermost = read.format().chain.as_shard();
+    let nested = (0..depth).fold(outermost, |sharding, _| sharding.and_then(|sharding| sharding.inner.as_shard()));
+    nested.expect("a node is made for a shard")
+}
+
+/// What the index of `node` leads to: ranges to fetch, and subchunks that are missing.
+fn follow(
+    read: &Read,
+    node: &Arc<Node>,
+    index: Index,
+    (next, units): (&mut Vec<(Extent, Purpose)>, &mut Vec<Unit>),
+) -> Result<()> {
+    let sharding = sharding_at(read, node.depth);
+    let base = node.extent.map_or(0, |extent| extent.offset);
+    let mut missing = Vec::new();
+    for number in 0..node.plan.len() {
+        let Some(extent) = node.plan.request(number, &index) else {
+            missing.push((Arc::clone(node), number));
+            continue;
+        };
+        let offset = base
+            .checked_add(extent.offset)
+            .filter(|offset| offset.checked_add(extent.len).is_some_and(|end| i64::try_from(end).is_ok()));
+        let Some(offset) = offset else {
+            return Err(Error::value(format!(
+                "the shard index places subchunk {} at bytes {} and on, {} of them, outside of any object",
+                node.plan.subchunk(number),
+                extent.offset,
+                extent.len
+            )));
+        };
+        let extent = Extent { offset, len: extent.len };
+        let nested = match sharding.inner.as_shard() {
+            Some(inner) => nested(read, node, number, inner, extent)?,
+            None => None,
+        };
+        next.push(nested.unwrap_or_else(|| (extent, Purpose::Subchunk(Arc::clone(node), number))));
     }
+    node.index.get_or_init(|| index);
+    units_of(missing, None, units);
+    Ok(())
+}
 
-    /// Decodes and places what `unit` holds.
-    ///
-    /// # Errors
-    /// The chunk's number, and its error with the chunk key.
-    pub fn run(&self, unit: &Unit) -> std::result::Result<(), (usize, Error)> {
-        match unit {
-            Unit::Object { chunk, part } => self.read.fed(*chunk, part.as_deref().map(Part::bytes)),
-            Unit::Subchunks { node, numbers, part } => {
-                let opened = part.as_ref().map_or(Opened::Part { start: 0, bytes: &[] }, |part| part.opened());
-                let parts = || {
-                    let object = Window::whole(&opened)?;
-                    let window = node.extent.map_or(object, |extent| object.part(extent));
-                    let index = node.index.get().expect("a unit is made once the index is there");
-                    let shard = shard::Shard { window, sharding: self.sharding(node.depth), plan: &node.plan, index };
-                    shard::read_subchunks(&self.read.reader(), shard, numbers.clone())
-                };
-                parts().map_err(|error: Error| (node.chunk, error.with_key(self.read.batch().key(node.chunk))))
-            }
-        }
+/// The index of a subchunk that is a shard, if a part of it is wanted.
+fn nested(
+    read: &Read,
+    node: &Arc<Node>,
+    number: usize,
+    inner: &Sharding,
+    extent: Extent,
+) -> Result<Option<(Extent, Purpose)>> {
+    let axes = node.plan.axes(number);
+    let projections = Projections { axes: &axes, lists: &node.plan.pieces.lists };
+    let plan = ShardPlan::new(inner, &node.plan.layout.shape, projections, read.format().item_size)?;
+    if plan.touches_all() {
+        return Ok(None);
     }
+    let len = (inner.index_size(plan.grid.len()) as u64).min(extent.len);
+    let offset = if inner.index_at_start { extent.offset } else { extent.offset + extent.len - len };
+    let (chunk, depth) = (node.chunk, node.depth + 1);
+    let node = Arc::new(Node { chunk, depth, extent: Some(extent), plan, index: OnceLock::new() });
+    Ok(Some((Extent { offset, len }, Purpose::Index(node))))
+}
 
-    /// About how long `unit` takes on one thread, in microseconds.
-    pub fn estimate(&self, unit: &Unit) -> f64 {
-        match unit {
-            Unit::Object { chunk, .. } => self.read.estimate_decode(*chunk),
-            Unit::Subchunks { node, numbers, .. } => {
-                let sharding = self.sharding(node.depth);
-                numbers.len() as f64 * shard::estimate(sharding, self.read.item_size())
+impl HoldsBytes for Unit {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Object { part, .. } | Self::Subchunks { part, .. } => {
+                part.as_ref().map_or(0, |part| part.len() as u64)
             }
         }
     }

@@ -5,8 +5,10 @@ use crate::codec::Chain;
 use crate::codec::array_to_bytes::vlen::Vlen;
 use crate::error::{Error, Kind, Result};
 use crate::memory::{DecodedChunk, REFERENCE, Reference, Scratch, Slot};
-use crate::pipeline::decode::{Layout, Projections, Reader, each_index};
-use crate::pipeline::placement::Placer;
+use crate::pipeline::Projections;
+use crate::pipeline::decode::Reader;
+use crate::pipeline::layout::Layout;
+use crate::pipeline::placement::{Placer, each_index};
 use crate::selection::covers;
 
 /// How many bytes of text are let in before anybody looks at them: more than text mostly has, whose elements take

@@ -1,39 +1,74 @@
-//! Writing a batch to a native store: merge with what is there, encode, set or erase; one unit a chunk, or one a subchunk
-//! where few shards hold many.
+//! A batch that is written from one array: each chunk merged with what was stored, and encoded. Knows no store: the caller
+//! has the stored bytes, and takes the new ones.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crate::codec::array_to_bytes::sharding::Sharding;
 use crate::error::{Error, Result};
 use crate::memory::{DecodedChunk, Scratch, SharedView, Slot};
-use crate::pipeline::decode::{Layout, Projections};
-use crate::pipeline::encode::{Encoded, Writer};
+use crate::pipeline::encode::{Encoded, OldShard, Writer, lay_out};
+use crate::pipeline::layout::Layout;
 use crate::pipeline::plan::ShardPlan;
-use crate::pipeline::source::{Size, Store};
-use crate::pipeline::{Batch, ChunkFormat, encode};
+use crate::pipeline::{Batch, ChunkFormat, Projections, estimate};
 use crate::selection::{Axis, covers};
+use crate::store::Size;
 
-/// What became of a chunk of a memory store; `bindings/` carries it out.
-#[derive(Debug)]
-pub enum Stored {
-    /// The new bytes.
-    Set(Vec<u8>),
-    /// The key goes.
+/// What becomes of a chunk's object.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// These parts, one after another, are its new bytes.
+    Set(&'a [&'a [u8]]),
+    /// The key is erased.
     Erase,
 }
 
-/// A batch that is being written.
+/// A batch, and the array that it is written from.
 #[derive(Debug)]
 pub struct Write {
     format: Arc<ChunkFormat>,
     batch: Batch,
-    store: Store,
     value: SharedView,
     validate: bool,
     layouts: Vec<Layout>,
-    stored: Vec<Mutex<Option<Stored>>>,
+}
+
+/// What one chunk's write needs.
+#[derive(Debug)]
+pub struct ChunkPlan {
+    /// The chunk.
+    pub chunk: usize,
+    /// Whether something that is stored may remain, so that it must be fetched first.
+    pub needs_old: bool,
+    /// For a shard, what is written to its subchunks.
+    pub shard: Option<ShardPlan>,
+}
+
+/// One shard of a batch, written subchunk by subchunk.
+#[derive(Debug)]
+pub struct ShardWrite {
+    /// The chunk.
+    pub chunk: usize,
+    /// Whether the stored shard must be fetched first.
+    pub needs_old: bool,
+    plan: ShardPlan,
+    /// Subchunks not yet encoded.
+    left: AtomicUsize,
+    /// The encoded subchunks; `None` inside for an empty one.
+    new: Vec<OnceLock<Option<Vec<u8>>>>,
+}
+
+impl ShardWrite {
+    /// Number of subchunks that are written.
+    pub fn len(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.plan.is_empty()
+    }
 }
 
 impl Write {
@@ -41,20 +76,9 @@ impl Write {
     ///
     /// # Errors
     /// `Value` when a chunk shape does not fit the chain.
-    pub fn new(
-        format: Arc<ChunkFormat>,
-        batch: Batch,
-        store: Store,
-        value: SharedView,
-        validate: bool,
-    ) -> Result<Self> {
-        let layouts = batch
-            .specs
-            .iter()
-            .map(|spec| Layout::new(&format.chain, &spec.shape, format.item_size))
-            .collect::<Result<_>>()?;
-        let stored = batch.chunks.iter().map(|_| Mutex::new(None)).collect();
-        Ok(Self { format, batch, store, value, validate, layouts, stored })
+    pub fn new(format: Arc<ChunkFormat>, batch: Batch, value: SharedView, validate: bool) -> Result<Self> {
+        let layouts = Layout::of_specs(&format, &batch.specs)?;
+        Ok(Self { format, batch, value, validate, layouts })
     }
 
     /// Number of chunks.
@@ -62,14 +86,14 @@ impl Write {
         self.batch.chunks.len()
     }
 
-    /// What the chunks have in common.
-    pub fn format(&self) -> &ChunkFormat {
-        &self.format
-    }
-
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.batch.chunks.is_empty()
+    }
+
+    /// What the chunks have in common.
+    pub fn format(&self) -> &ChunkFormat {
+        &self.format
     }
 
     /// The batch.
@@ -77,269 +101,144 @@ impl Write {
         &self.batch
     }
 
-    /// What a memory store has to do for chunk `number`, once.
-    pub fn take_stored(&self, number: usize) -> Option<Stored> {
-        self.stored[number].lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The layout of `chunk`.
+    pub fn layout(&self, chunk: usize) -> &Layout {
+        &self.layouts[self.batch.chunks[chunk].spec]
     }
 
-    fn writer(&self, number: usize) -> Writer<'_> {
-        Writer {
-            format: &self.format,
-            value: &self.value,
-            validate: self.validate,
-            write_empty: self.batch.spec(number).write_empty,
-        }
+    /// How long the stored form of `chunk` may be.
+    pub fn size(&self, chunk: usize) -> Size {
+        let len = self.layout(chunk).len;
+        Size::new(if self.format.chain.as_shard().is_some() { 2 * len } else { len }, 0)
     }
 
-    /// The layout of chunk `number`.
-    pub fn layout(&self, number: usize) -> &Layout {
-        &self.layouts[self.batch.chunks[number].spec]
-    }
-
-    /// Writes the chunks `range`.
-    ///
-    /// # Errors
-    /// The number of the chunk that failed, and its error with the chunk key.
-    pub fn chunks(&self, range: Range<usize>) -> std::result::Result<(), (usize, Error)> {
-        for number in range {
-            self.chunk(number, None).map_err(|error| (number, error.with_key(self.batch.key(number))))?;
-        }
-        Ok(())
-    }
-
-    /// Encodes chunk `number` over its stored bytes `old`, which somebody else got where [`Write::needs_old`] says so.
-    ///
-    /// # Errors
-    /// With the chunk key.
-    pub fn chunk_over(&self, number: usize, old: Option<&[u8]>) -> std::result::Result<(), (usize, Error)> {
-        self.chunk(number, Some(old)).map_err(|error| (number, error.with_key(self.batch.key(number))))
-    }
-
-    /// Whether something of chunk `number` may remain, so that its stored bytes are needed.
+    /// What the write of `chunk` needs.
     ///
     /// # Errors
     /// `Value` when a shard shape does not divide into subchunks.
-    pub fn needs_old(&self, number: usize) -> Result<bool> {
-        let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
+    pub fn plan(&self, chunk: usize) -> Result<ChunkPlan> {
+        let axes: Vec<&[Axis]> = self.batch.projections_of(chunk).collect();
+        let layout = self.layout(chunk);
         let Some(sharding) = self.format.chain.as_shard() else {
-            return Ok(!self.is_complete(number, &axes));
+            // An edge chunk may be complete although the selection leaves out what lies beyond the array's edge.
+            let covered = self.batch.is_complete(chunk) || axes.iter().any(|axes| covers(axes, &layout.shape));
+            return Ok(ChunkPlan { chunk, needs_old: !covered, shard: None });
         };
         let projections = Projections { axes: &axes, lists: &self.batch.lists };
-        let plan = ShardPlan::new(sharding, &self.layout(number).shape, projections, self.format.item_size)?;
-        Ok(!plan.overwrites_all())
+        let shard = ShardPlan::new(sharding, &layout.shape, projections, self.format.item_size)?;
+        Ok(ChunkPlan { chunk, needs_old: !shard.overwrites_all(), shard: Some(shard) })
     }
 
-    fn is_complete(&self, number: usize, axes: &[&[Axis]]) -> bool {
-        // An edge chunk may be complete though the selection leaves out what lies beyond the array's edge.
-        self.batch.projection_numbers(number).iter().any(|row| self.batch.projections[*row].complete)
-            || axes.iter().any(|axes| covers(axes, &self.layout(number).shape))
-    }
-
-    /// `fed`: the stored bytes, where somebody else got them.
-    #[allow(clippy::option_option, reason = "bytes that are missing are not bytes that nobody got")]
-    fn chunk(&self, number: usize, fed: Option<Option<&[u8]>>) -> Result<()> {
-        let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
-        let projections = Projections { axes: &axes, lists: &self.batch.lists };
-        let (chain, layout, key) = (&self.format.chain, self.layout(number), self.batch.key(number));
-        let writer = self.writer(number);
-        let mut existing = Scratch::take(Slot::Stored);
-        if let Some(sharding) = chain.as_shard() {
-            let plan = ShardPlan::new(sharding, &layout.shape, projections, self.format.item_size)?;
-            let stored = match fed {
-                Some(stored) => stored.filter(|_| !plan.overwrites_all()),
-                None if plan.overwrites_all() => None,
-                None => self.store.get(number, key, Size::new(2 * layout.len, 0), &mut existing)?,
-            };
-            let shard = encode::OldShard::new(stored, sharding, &plan)?;
-            let parts = (0..plan.len())
-                .map(|subchunk| writer.subchunk(sharding, &plan, &shard, subchunk))
-                .collect::<Result<Vec<_>>>()?;
-            return self.finish_shard(number, sharding, &plan, &shard, &parts);
-        }
-        let old = match fed {
-            _ if self.is_complete(number, &axes) => None,
-            Some(stored) => stored,
-            None => self.store.get(number, key, Size::new(layout.len, 0), &mut existing)?,
-        };
-        let (mut decoded, mut out) = (DecodedChunk::take(), Scratch::take(Slot::Encoded));
-        match writer.encode(chain, layout, old, projections, &mut decoded, &mut out)? {
-            Encoded::Empty => self.erase(number),
-            Encoded::DecodedChunk => self.set(number, &[&decoded]),
-            Encoded::Out => self.set(number, &[&out]),
-        }
-    }
-
-    fn set(&self, number: usize, parts: &[&[u8]]) -> Result<()> {
-        match &self.store {
-            Store::Local(store) => store.set(self.batch.key(number), parts),
-            Store::Zip(_) => Err(read_only()),
-            Store::Memory(_) => {
-                self.keep(number, Stored::Set(parts.concat()));
-                Ok(())
-            }
-        }
-    }
-
-    fn erase(&self, number: usize) -> Result<()> {
-        match &self.store {
-            Store::Local(store) => store.erase(self.batch.key(number)),
-            Store::Zip(_) => Err(read_only()),
-            Store::Memory(_) => {
-                self.keep(number, Stored::Erase);
-                Ok(())
-            }
-        }
-    }
-
-    fn keep(&self, number: usize, stored: Stored) {
-        *self.stored[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
-    }
-
-    fn finish_shard(
+    /// Encodes the chunk of `plan` over its stored bytes `old` (`None`: missing, or not needed) and passes the change to
+    /// `put`.
+    ///
+    /// # Errors
+    /// What decoding `old`, encoding or `put` raises, with the chunk key.
+    pub fn encode(
         &self,
-        number: usize,
-        sharding: &Sharding,
-        plan: &ShardPlan,
-        old: &encode::OldShard<'_>,
-        new: &[Option<impl AsRef<[u8]>>],
+        plan: &ChunkPlan,
+        old: Option<&[u8]>,
+        put: impl FnOnce(Change<'_>) -> Result<()>,
     ) -> Result<()> {
-        let parts = encode::lay_out(sharding, plan, old, new)?;
-        match parts {
-            None => self.erase(number),
-            Some(layout) => self.set(number, &layout.parts(sharding.index_at_start)),
+        self.encode_chunk(plan, old.filter(|_| plan.needs_old), put).map_err(|error| self.explain(plan.chunk, error))
+    }
+
+    fn encode_chunk(
+        &self,
+        plan: &ChunkPlan,
+        old: Option<&[u8]>,
+        put: impl FnOnce(Change<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let writer = self.writer(plan.chunk);
+        if let Some(shard) = &plan.shard {
+            let old = OldShard::new(old, self.sharding(), shard)?;
+            let new = (0..shard.len())
+                .map(|subchunk| writer.subchunk(self.sharding(), shard, &old, subchunk))
+                .collect::<Result<Vec<_>>>()?;
+            return self.finish_shard(shard, &old, &new, put);
+        }
+        let axes: Vec<&[Axis]> = self.batch.projections_of(plan.chunk).collect();
+        let projections = Projections { axes: &axes, lists: &self.batch.lists };
+        let (mut decoded, mut out) = (DecodedChunk::take(), Scratch::take(Slot::Encoded));
+        let layout = self.layout(plan.chunk);
+        match writer.encode(&self.format.chain, layout, old, projections, &mut decoded, &mut out)? {
+            Encoded::Empty => put(Change::Erase),
+            Encoded::Raw => put(Change::Set(&[&decoded])),
+            Encoded::Out => put(Change::Set(&[&out])),
         }
     }
 
-    /// Whether the chunks are shards few enough that their subchunks should be the units.
-    pub fn schedule_subchunks(&self, threads: usize) -> bool {
-        threads > 1 && self.format.chain.as_shard().is_some() && self.len() < 8 * threads
+    /// A `plan` for a shard, to be written by parts.
+    pub fn shard(&self, plan: ChunkPlan) -> Option<ShardWrite> {
+        let ChunkPlan { chunk, needs_old, shard } = plan;
+        let plan = shard?;
+        let new = (0..plan.len()).map(|_| OnceLock::new()).collect();
+        Some(ShardWrite { chunk, needs_old, left: AtomicUsize::new(plan.len()), new, plan })
     }
 
-    /// Whether chunks are shards, which [`Write::subchunks_over`] can encode by parts.
-    pub fn is_shard(&self) -> bool {
-        self.format.chain.as_shard().is_some()
-    }
-
-    fn sharding(&self) -> &Sharding {
-        self.format.chain.as_shard().expect("asked for shards only")
-    }
-
-    /// What is written to every shard, subchunk by subchunk; no I/O.
+    /// Encodes the touched subchunks `range` of a shard over its stored bytes `old`; the call that encodes the last one passes
+    /// the change to `put`.
     ///
     /// # Errors
-    /// `Value` when a shard shape does not divide into subchunks.
-    pub fn shards(&self) -> Result<Vec<ShardWrite>> {
-        (0..self.len()).map(|number| self.shard(number)).collect()
-    }
-
-    /// As [`Write::shards`], for one of them.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn shard(&self, number: usize) -> Result<ShardWrite> {
-        let axes: Vec<&[Axis]> = self.batch.projections_of(number).collect();
-        let projections = Projections { axes: &axes, lists: &self.batch.lists };
-        let plan = ShardPlan::new(self.sharding(), &self.layout(number).shape, projections, self.format.item_size)?;
-        Ok(ShardWrite {
-            number,
-            left: AtomicUsize::new(plan.len()),
-            new: (0..plan.len()).map(|_| OnceLock::new()).collect(),
-            old: OnceLock::new(),
-            plan,
-        })
-    }
-
-    /// Encodes the touched subchunks `range` of a shard; whoever encodes the last one stores the shard.
-    ///
-    /// # Errors
-    /// With the chunk key.
-    pub fn subchunks(&self, shard: &ShardWrite, range: Range<usize>) -> Result<()> {
-        self.read_and_encode(shard, range).map_err(|error| error.with_key(self.batch.key(shard.number)))
-    }
-
-    /// As [`Write::subchunks`], over the shard's stored bytes `old`, which somebody else got.
-    ///
-    /// # Errors
-    /// The chunk's number, and its error with the chunk key.
-    pub fn subchunks_over(
+    /// As [`Write::encode`].
+    pub fn encode_part(
         &self,
         shard: &ShardWrite,
         range: Range<usize>,
         old: Option<&[u8]>,
-    ) -> std::result::Result<(), (usize, Error)> {
-        let old = old.filter(|_| !shard.plan.overwrites_all());
-        let number = shard.number;
-        self.encode_subchunks(shard, range, old).map_err(|error| (number, error.with_key(self.batch.key(number))))
-    }
-
-    fn read_and_encode(&self, shard: &ShardWrite, range: Range<usize>) -> Result<()> {
-        let mut failure = None;
-        let old = shard.old.get_or_init(|| {
-            let read = || {
-                if shard.plan.overwrites_all() {
-                    return Ok(None);
-                }
-                let mut buffer = Vec::new();
-                let size = Size::new(2 * self.layout(shard.number).len, 0);
-                let key = self.batch.key(shard.number);
-                Ok(self.store.get(shard.number, key, size, &mut buffer)?.map(<[u8]>::to_vec))
-            };
-            read().map_err(|error: Error| failure = Some(error)).ok()
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        // Failed for whoever came first.
-        let Some(old) = old else { return Ok(()) };
-        self.encode_subchunks(shard, range, old.as_deref())
-    }
-
-    fn encode_subchunks(&self, shard: &ShardWrite, range: Range<usize>, old: Option<&[u8]>) -> Result<()> {
-        let sharding = self.sharding();
-        let old = encode::OldShard::new(old, sharding, &shard.plan)?;
-        let writer = self.writer(shard.number);
-        let count = range.len();
-        for subchunk in range {
-            let encoded = writer.subchunk(sharding, &shard.plan, &old, subchunk)?;
-            shard.new[subchunk].set(encoded).expect("every unit runs once");
-        }
-        if shard.left.fetch_sub(count, Ordering::AcqRel) == count {
+        put: impl FnOnce(Change<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let encode = || -> Result<()> {
+            let old = OldShard::new(old.filter(|_| shard.needs_old), self.sharding(), &shard.plan)?;
+            let writer = self.writer(shard.chunk);
+            let count = range.len();
+            for subchunk in range {
+                let encoded = writer.subchunk(self.sharding(), &shard.plan, &old, subchunk)?;
+                shard.new[subchunk].set(encoded).expect("every unit runs once");
+            }
+            if shard.left.fetch_sub(count, Ordering::AcqRel) != count {
+                return Ok(());
+            }
             let new: Vec<_> =
                 shard.new.iter().map(|slot| slot.get().expect("the last unit saw all others end").as_deref()).collect();
-            self.finish_shard(shard.number, sharding, &shard.plan, &old, &new)?;
+            self.finish_shard(&shard.plan, &old, &new, put)
+        };
+        encode().map_err(|error| self.explain(shard.chunk, error))
+    }
+
+    fn finish_shard(
+        &self,
+        plan: &ShardPlan,
+        old: &OldShard<'_>,
+        new: &[Option<impl AsRef<[u8]>>],
+        put: impl FnOnce(Change<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match lay_out(self.sharding(), plan, old, new)? {
+            None => put(Change::Erase),
+            Some(shard) => put(Change::Set(&shard.parts(self.sharding().index_at_start))),
         }
-        Ok(())
     }
 
-    /// About how long the work takes on one thread, in microseconds.
-    pub fn estimate(&self) -> f64 {
-        let per_object = if matches!(self.store, Store::Local(_)) { 60.0 } else { 1.0 };
-        (0..self.len()).map(|number| per_object + self.estimate_encode(number)).sum()
+    fn writer(&self, chunk: usize) -> Writer<'_> {
+        Writer {
+            format: &self.format,
+            value: &self.value,
+            validate: self.validate,
+            write_empty: self.batch.spec(chunk).write_empty,
+        }
     }
 
-    /// About how long it takes to encode chunk `number`, in microseconds.
-    pub fn estimate_encode(&self, number: usize) -> f64 {
-        let per_kib = if self.format.chain.is_raw() { 0.5 } else { self.format.chain.cost_per_kib().encode };
-        self.layout(number).len as f64 / 1024.0 * per_kib
+    fn sharding(&self) -> &Sharding {
+        self.format.chain.as_shard().expect("a shard plan is made for shards alone")
     }
-}
 
-/// One shard of a batch, written subchunk by subchunk.
-#[derive(Debug)]
-pub struct ShardWrite {
-    number: usize,
-    /// What is written to it.
-    pub plan: ShardPlan,
-    /// Subchunks not yet encoded.
-    left: AtomicUsize,
-    /// The encoded subchunks; `None` inside for an empty one.
-    new: Vec<OnceLock<Option<Vec<u8>>>>,
-    /// The stored shard before; `None` altogether if reading it failed.
-    #[allow(clippy::option_option, reason = "a shard that is missing is not one that could not be read")]
-    old: OnceLock<Option<Option<Vec<u8>>>>,
-}
+    /// `error` with the key of `chunk`.
+    pub fn explain(&self, chunk: usize, error: Error) -> Error {
+        error.with_key(self.batch.key(chunk))
+    }
 
-/// Python refuses before a batch is made; this is for whoever comes by another way.
-fn read_only() -> Error {
-    Error::value("the archive was opened for reading")
+    /// About how long it takes to encode `chunk`, in microseconds.
+    pub fn estimate(&self, chunk: usize) -> f64 {
+        estimate::encode(&self.format.chain, self.layout(chunk))
+    }
 }

@@ -1,4 +1,4 @@
-"""A pytest plugin for zarr-python's tests: expected failures, and the share of calls run in Rust.
+"""A pytest plugin for zarr-python's tests: expected failures, and the share of calls that run in Rust.
 
 A test listed in expected.toml becomes a strict xfail, so that it fails the run when it passes.
 The share counts the reads and writes of this process and of the pytest-xdist workers, not those of
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 EXPECTED = tomllib.loads(Path(__file__).with_name("expected.toml").read_text())
 SMALLEST_SHARE = 0.95
-EXAMPLES = 3  # tests named for each reason
+EXAMPLES = 3  # tests listed for each reason
 
 
 @dataclass
 class Calls:
-    """Reads and writes by where they ran; for each reason to fall back, some tests that met it."""
+    """Reads and writes by where they ran; for each fallback reason, some tests that met it."""
 
     rust: int = 0
     fallback: Counter[str] = field(default_factory=Counter)
@@ -51,14 +51,14 @@ class Calls:
         return cls(rust, Counter(fallback), tests)
 
 
-# Of this process; a controller of pytest-xdist adds those of its workers.
+# The calls of this process; the controller of pytest-xdist adds those of its workers.
 CALLS = Calls()
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Return whether the text is the pattern, in which "*" stands for anything.
+    """Return whether the text matches the pattern, in which "*" stands for anything.
 
-    Not fnmatch, to which the brackets of a test's parameters mean a set of characters.
+    Not fnmatch, which reads the brackets of a parametrised test's id as a character set.
     """
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def counters() -> tuple[int, Counter[str]]:
-    """Return the pipeline's own counters: calls that ran in Rust, and the others by reason."""
+    """Return the pipeline's own counters: calls that ran in Rust, and fallbacks by reason."""
     from zarrs._pipeline import counters
 
     return counters["rust"], Counter(counters["fallback"])
@@ -103,12 +103,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    # A worker that crashed brings nothing; pytest-xdist reports the crash itself.
+    # A crashed worker sends no counters; pytest-xdist reports the crash itself.
     CALLS.add(Calls.from_json(getattr(node, "workeroutput", {}).get("zarrs", Calls().to_json())))
 
 
 def outside(reason: str) -> str | None:
-    """Return why calls that fell back for this reason do not count, or None if they do."""
+    """Return why fallbacks for this reason do not count, or None if they do."""
     for entry in EXPECTED.get("outside", []):
         if matches(entry["reason"], reason):
             return str(entry["why"])
@@ -116,7 +116,7 @@ def outside(reason: str) -> str | None:
 
 
 def share() -> float:
-    """Return the part of the calls in scope that ran in Rust; 0 if there was none at all."""
+    """Return the fraction of the calls in scope that ran in Rust; 0 if there were none."""
     in_scope = CALLS.rust + sum(
         n for reason, n in CALLS.fallback.items() if outside(reason) is None
     )
@@ -133,4 +133,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             write(f"{'':8}{test}")
     total = CALLS.rust + CALLS.fallback.total()
     write(f"{CALLS.rust:7} of {total} calls ran in Rust")
-    write(f"{share():7.1%} of those in scope (at least {SMALLEST_SHARE:.0%} are asked for)")
+    write(f"{share():7.1%} of those in scope (at least {SMALLEST_SHARE:.0%} are required)")

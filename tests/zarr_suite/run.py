@@ -1,8 +1,8 @@
 """Run zarr-python's own tests under this pipeline.
 
-Fetches the source distribution of the zarr that is installed, unpacks it outside the repository and
-runs its tests with the plugin beside this file. Arguments go to pytest: `run.py -k indexing`.
-ZARR_SDIST names a source distribution on disk, where nothing can be downloaded.
+Downloads the source distribution of the installed zarr, unpacks it outside the repository and runs
+its tests with the plugin beside this file. Arguments are passed to pytest: `run.py -k indexing`.
+ZARR_SDIST names a source distribution on disk, for machines without network access.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 LEFT_OUT = [
-    # Measures, and takes longer than all others together.
+    # Benchmarks, slower than all other tests together.
     "--ignore=tests/benchmarks",
-    # Starts scripts with uv in environments of their own, where this package is not.
+    # Runs scripts with uv in separate environments without this package.
     "--ignore=tests/test_examples.py",
-    # About docstrings; with addresses in its ids, on which the workers of pytest-xdist disagree.
+    # Checks docstrings; its ids contain addresses, on which the workers of pytest-xdist disagree.
     "--deselect=tests/test_api/test_synchronous.py::test_docstring_consistent_parameters",
 ]
 
@@ -33,7 +33,7 @@ def main() -> int:
         environment = os.environ | {
             "ZARR_CODEC_PIPELINE__PATH": "zarrs.ZarrsCodecPipeline",
             "PYTHONPATH": str(HERE),
-            # zarr's own profile: the same examples in every run, so that a failure is ours.
+            # zarr's own profile: the same examples in every run, so that failures are reproducible.
             "HYPOTHESIS_PROFILE": "ci",
         }
         command = [sys.executable, "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider"]
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def source_distribution(directory: Path) -> Path:
-    """Return the path of the source distribution of the zarr that is installed."""
+    """Return the path of the source distribution of the installed zarr."""
     named = os.environ.get("ZARR_SDIST")
     if named:
         return Path(named)

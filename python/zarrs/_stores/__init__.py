@@ -1,0 +1,1 @@
+"""How the bytes of an array's chunks are reached: by Rust, by calls from threads, or by an event loop."""

@@ -1,0 +1,1 @@
+"""Shared by the test files: stores, servers, codecs and tables. Holds no tests."""
