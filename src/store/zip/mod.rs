@@ -5,7 +5,7 @@
 mod directory;
 mod object;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rawzip::{CompressionMethod, ZipArchiveWriter};
@@ -16,7 +16,8 @@ use crate::memory::OutBytes;
 /// Longer than a piece, so that checks read several pieces.
 const LONG: usize = 600_001;
 
-struct Fixture {
+/// An archive in its own temporary directory.
+pub(in crate::store) struct Fixture {
     _directory: TempDir,
     path: PathBuf,
     found: Found,
@@ -27,7 +28,7 @@ fn long() -> Vec<u8> {
 }
 
 impl Fixture {
-    fn new(objects: &[(&str, &[u8])], method: CompressionMethod) -> Self {
+    pub(in crate::store) fn new(objects: &[(&str, &[u8])], method: CompressionMethod) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("a.zip");
         let mut bytes = Vec::new();
@@ -35,7 +36,8 @@ impl Fixture {
         for (name, data) in objects {
             let (mut entry, config) = writer.new_file(name).compression_method(method).start().expect("an entry");
             let mut encoder = config.wrap(Packer(&mut entry, method));
-            encoder.write_all(data).expect("bytes");
+            // Called even without bytes: an empty stream is not empty once it is deflated.
+            assert_eq!(encoder.write(data).expect("bytes"), data.len());
             let (_, descriptor) = encoder.finish().expect("a descriptor");
             entry.finish(descriptor).expect("an end");
         }
@@ -45,9 +47,14 @@ impl Fixture {
         Self { _directory: directory, path, found: Found { start, names: objects.len() } }
     }
 
-    fn open(&self) -> Result<Arc<ZipStore>, String> {
+    pub(in crate::store) fn open(&self) -> Result<Arc<ZipStore>, String> {
         let file = fs::File::open(&self.path).expect("a file");
         ZipStore::new(file, self.path.clone(), self.found).map(Arc::new)
+    }
+
+    #[cfg(unix)]
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn patch(&self, at: usize, data: &[u8]) {
