@@ -17,6 +17,8 @@
 pub mod local;
 pub mod object;
 pub mod snapshot;
+#[cfg(all(test, unix))]
+mod tests;
 pub mod zip;
 
 use std::sync::Arc;

@@ -4,10 +4,10 @@ use super::flat::{Flat, convert};
 use super::number::Side;
 use crate::error::Result;
 
-/// The codec between `decoded` and `encoded` elements; what does not fit is converted as NumPy's `astype` does.
+/// The codec between `decoded` and `encoded` elements; values that do not fit are converted as NumPy's `astype` does.
 ///
 /// # Errors
-/// `Value` if there is no such conversion here.
+/// `Value` if this conversion is not implemented.
 pub fn astype(decoded: Side, encoded: Side) -> Result<Flat> {
     let encode = convert(decoded.number, encoded.number)?;
     let decode = convert(encoded.number, decoded.number)?;

@@ -1,4 +1,4 @@
-//! The `cast_value` codec: values of another data type, by the library that zarr-python's own codec calls.
+//! The `cast_value` codec: values cast to another data type, by the library that zarr-python's own codec calls.
 //! <https://github.com/zarr-developers/zarr-extensions/tree/main/codecs/cast_value>
 
 use half::f16;
@@ -8,24 +8,24 @@ use zarr_cast_value::{
     convert_slice_int_to_int,
 };
 
-use super::flat::{BLOCK, Flat, Stage};
+use super::flat::{BLOCK_ELEMENTS, Flat, Stage};
 use super::number::{Number, Numeric, Side};
 use crate::error::{Error, Result};
 
-/// Scalars with a meaning of their own: an element of the source type and one of the target type, in this machine's
-/// byte order.
+/// Scalars that are cast by lookup: pairs of an element of the source type and one of the target type, in this
+/// machine's byte order.
 pub type ScalarMap = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// How values are cast that the other data type cannot hold.
+/// How to cast values that the other data type cannot hold.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// "nearest-even", "towards-zero", "towards-positive", "towards-negative" or "nearest-away".
     pub rounding: String,
-    /// "clamp", "wrap" or nothing: an error.
+    /// "clamp" or "wrap"; `None` is an error.
     pub out_of_range: Option<String>,
-    /// Scalars of the decoded form.
+    /// Scalars to look up when encoding.
     pub encode: ScalarMap,
-    /// Scalars of the encoded form.
+    /// Scalars to look up when decoding.
     pub decode: ScalarMap,
 }
 
@@ -110,7 +110,7 @@ fn entries<From: Numeric, To: Numeric>(map: &ScalarMap) -> Result<Vec<MapEntry<F
             if (src.len(), tgt.len()) == (From::SIZE, To::SIZE) {
                 Ok(MapEntry { src: From::load(src), tgt: To::load(tgt) })
             } else {
-                Err(Error::value("cast_value: a scalar has not the size of its data type"))
+                Err(Error::value("cast_value: the size of a scalar differs from that of its data type"))
             }
         })
         .collect()
@@ -120,7 +120,7 @@ fn stage<From: Numeric, To: Numeric>(
     convert: impl Fn(&[From], &mut [To]) -> std::result::Result<(), CastError> + Send + Sync + 'static,
 ) -> Stage {
     Stage::new(To::SIZE, move |input, out, _| {
-        let (mut from, mut to) = ([From::default(); BLOCK], [To::default(); BLOCK]);
+        let (mut from, mut to) = ([From::default(); BLOCK_ELEMENTS], [To::default(); BLOCK_ELEMENTS]);
         let count = input.len() / From::SIZE;
         for (bytes, value) in input.chunks_exact(From::SIZE).zip(&mut from) {
             *value = From::load(bytes);

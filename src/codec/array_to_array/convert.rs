@@ -1,18 +1,18 @@
-//! Conversion between data types, element by element, exactly as NumPy's `astype` on x86-64 does it.
+//! Conversion between data types, element by element, exactly as NumPy's `astype` does it on x86-64.
 //!
-//! NumPy leaves the conversion of a float that no integer of the type equals to the C compiler: the processor's
-//! `cvttsd2si`, which gives the least integer of 32 or 64 bits, of which narrower types keep the low bits.
+//! For a float outside the range of the integer type, NumPy leaves the result to the C compiler and so to the
+//! processor's `cvttsd2si`, which returns the least integer of 32 or 64 bits. Narrower types keep its low bits.
 
 use half::f16;
 
 use super::number::{Number, Numeric, Truth};
 use super::with_number;
 
-/// Converts whole elements of one block into another.
-pub type Convert = fn(&[u8], &mut [u8]);
+/// Converts the elements of one block to those of another.
+pub(crate) type Convert = fn(&[u8], &mut [u8]);
 
-/// The conversion of `from` to `to`, both in this machine's byte order; `None` if there is none here.
-pub fn converter(from: Number, to: Number) -> Option<Convert> {
+/// The conversion of `from` to `to`, both in this machine's byte order; `None` if it is not implemented.
+pub(crate) fn converter(from: Number, to: Number) -> Option<Convert> {
     match from {
         Number::Bool => to_any::<Truth>(to),
         _ => with_number!(from, From => to_any::<From>(to); reals).flatten(),
@@ -26,20 +26,20 @@ fn to_any<From: Source>(to: Number) -> Option<Convert> {
     }
 }
 
-fn convert<From: Source, To: Target>(input: &[u8], out: &mut [u8]) {
+fn convert<From: Source, To: Destination>(input: &[u8], out: &mut [u8]) {
     for (from, to) in input.chunks_exact(From::SIZE).zip(out.chunks_exact_mut(To::SIZE)) {
         From::load(from).to::<To>().store(to);
     }
 }
 
-/// What can be converted from.
-pub trait Source: Numeric {
+/// A type to convert from.
+pub(super) trait Source: Numeric {
     /// The same value as another type.
-    fn to<To: Target>(self) -> To;
+    fn to<To: Destination>(self) -> To;
 }
 
-/// What can be converted to.
-pub trait Target: Numeric {
+/// A type to convert to.
+pub(super) trait Destination: Numeric {
     /// From a signed integer of any width.
     fn from_signed(value: i64) -> Self;
     /// From an unsigned integer of any width.
@@ -54,7 +54,7 @@ macro_rules! source {
     ($($type:ty => |$value:ident, $to:ident| $body:expr;)*) => {$(
         impl Source for $type {
             #[inline]
-            fn to<$to: Target>(self) -> $to {
+            fn to<$to: Destination>(self) -> $to {
                 let $value = self;
                 $body
             }
@@ -79,7 +79,7 @@ source! {
 
 macro_rules! target {
     ($($type:ty: $signed:expr, $unsigned:expr, $single:expr, $double:expr;)*) => {$(
-        impl Target for $type {
+        impl Destination for $type {
             #[inline]
             fn from_signed(value: i64) -> Self {
                 let convert: fn(i64) -> Self = $signed;
@@ -133,16 +133,17 @@ fn least64(value: f64) -> i64 {
     if (-END..END).contains(&value) { value as i64 } else { i64::MIN }
 }
 
-/// What compilers make of a conversion to 64 bits without sign: the upper half is converted less 2^63.
+/// The code that compilers generate for a conversion to unsigned 64 bits: values in the upper half are converted less
+/// 2^63.
 #[inline]
 fn unsigned64(value: f64) -> u64 {
     const HALF: f64 = 9_223_372_036_854_775_808.0;
     if value >= HALF { least64(value - HALF) as u64 ^ (1 << 63) } else { least64(value) as u64 }
 }
 
-/// Half precision as single. A NaN keeps its payload, as in NumPy's own routine.
+/// Half to single precision. A NaN keeps its payload, as in NumPy's own routine.
 #[inline]
-pub fn single(value: f16) -> f32 {
+pub(super) fn single(value: f16) -> f32 {
     let bits = u32::from(value.to_bits());
     let (sign, rest) = ((bits & 0x8000) << 16, bits & 0x7fff);
     match rest {
@@ -155,30 +156,31 @@ pub fn single(value: f16) -> f32 {
     }
 }
 
-/// Single precision as half, ties to even; a NaN keeps what fits of its payload and stays a NaN.
+/// Single to half precision, ties to even. A NaN keeps the bits of its payload that fit, and stays a NaN.
 #[inline]
-pub fn half(value: f32) -> f16 {
+pub(super) fn half(value: f32) -> f16 {
     let bits = value.to_bits();
     let (sign, rest) = ((bits >> 16 & 0x8000) as u16, bits & 0x7fff_ffff);
     f16::from_bits(sign | half_bits(u64::from(rest), 23, 127))
 }
 
-/// Double precision as half, in one rounding.
+/// Double to half precision, rounded once.
 #[inline]
-pub fn half_of_double(value: f64) -> f16 {
+pub(super) fn half_of_double(value: f64) -> f16 {
     let bits = value.to_bits();
     let (sign, rest) = ((bits >> 48 & 0x8000) as u16, bits & (u64::MAX >> 1));
     f16::from_bits(sign | half_bits(rest, 52, 1023))
 }
 
-/// Half precision without sign of a number without sign that has `mantissa` bits and an exponent biased by `offset`.
+/// The magnitude in half precision of a magnitude `bits`, which has `mantissa` bits of significand and an exponent
+/// biased by `offset`.
 #[inline]
 fn half_bits(bits: u64, mantissa: u32, offset: u64) -> u16 {
     let extra = mantissa - 10;
     let exponent = bits >> mantissa;
     let fraction = bits & ((1 << mantissa) - 1);
     if exponent == 2 * offset + 1 {
-        // A payload that would become zero would make an infinity.
+        // A payload of zero would turn the NaN into an infinity.
         let payload = (fraction >> extra) as u16;
         return 0x7c00 | if fraction != 0 && payload == 0 { 1 } else { payload };
     }
@@ -186,7 +188,7 @@ fn half_bits(bits: u64, mantissa: u32, offset: u64) -> u16 {
         return 0x7c00;
     }
     if exponent > offset - 15 {
-        // Normal; a carry out of the fraction rightly raises the exponent, to infinity at last.
+        // Normal. A carry out of the fraction correctly increments the exponent, at most to infinity.
         return rounded(bits - ((offset - 15) << mantissa), extra) as u16;
     }
     // Subnormal or zero: the fraction with its leading one, in units of 2^-24.
@@ -209,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_survive_single_and_double_precision() {
+    fn test_halves_survive_single_and_double_precision() {
         for bits in 0..=u16::MAX {
             let value = f16::from_bits(bits);
             assert_eq!(half(single(value)).to_bits(), bits);
@@ -221,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn halves_round_once_to_the_nearest_even() {
-        // Between 1 and the next half lies 2^-11; the least excess decides, which single precision would lose.
+    fn test_halves_round_once_to_the_nearest_even() {
+        // 1 + 2^-11 is halfway to the next half; a tiny excess decides, which single precision would lose.
         let tie = 1.0 + 2f64.powi(-11);
         assert_eq!(half_of_double(tie).to_bits(), 0x3c00);
         assert_eq!(half_of_double(tie + 2f64.powi(-40)).to_bits(), 0x3c01);
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_that_no_integer_equals_become_the_least_one() {
+    fn test_floats_out_of_range_become_the_least_integer() {
         let to = |value: f64| (value.to::<i32>(), value.to::<i64>(), value.to::<u8>(), value.to::<u32>());
         assert_eq!(to(f64::NAN), (i32::MIN, i64::MIN, 0, 0));
         assert_eq!(to(1e10), (i32::MIN, 10_000_000_000, 0, 1_410_065_408));

@@ -5,10 +5,10 @@ use super::number::{Complex, Number, Numeric, Side};
 use super::{converter, with_number};
 use crate::error::{Error, Kind, Result};
 
-/// The codec between `decoded` and `encoded` elements, whose sums are taken as `sum`, NumPy's common type of both.
+/// The codec between `decoded` and `encoded` elements; sums are computed as `sum`, NumPy's common type of both.
 ///
 /// # Errors
-/// `Value` for data types that have no such arithmetic here.
+/// `Value` for data types whose arithmetic is not implemented.
 pub fn delta(decoded: Side, encoded: Side, sum: Number) -> Result<Flat> {
     let none = || Error::value(format!("delta has no arithmetic for {decoded:?}, {encoded:?} and {sum:?}"));
     let narrowed = match limits(encoded.number) {
@@ -36,7 +36,8 @@ fn sums(number: Number) -> Option<Stage> {
     }
 }
 
-/// Where the integers of a signed type begin and end, the end not included. NumPy wraps what is put into unsigned ones.
+/// The range of a signed integer type, its end excluded; `None` for other types. NumPy wraps values put into unsigned
+/// types.
 fn limits(number: Number) -> Option<(f64, f64)> {
     let half = match number {
         Number::I8 => 7,
@@ -48,8 +49,8 @@ fn limits(number: Number) -> Option<(f64, f64)> {
     Some((-(2_f64.powi(half)), 2_f64.powi(half)))
 }
 
-/// The conversion of differences to signed integers. The first element is one of the array, which NumPy puts there as a
-/// Python integer, and refuses if it does not fit; all others are converted as they are.
+/// The conversion of differences to signed integers. The first is an element of the array, which NumPy assigns as a
+/// Python integer and refuses if it does not fit; all others are converted as an array.
 fn narrowing(from: Number, to: Number, (least, end): (f64, f64)) -> Result<Stage> {
     let none = || Error::value(format!("no conversion of {from:?} to {to:?}"));
     let (convert, widen) = converter(from, to).zip(converter(from, Number::F64)).ok_or_else(none)?;
@@ -70,7 +71,7 @@ fn narrowing(from: Number, to: Number, (least, end): (f64, f64)) -> Result<Stage
     }))
 }
 
-/// The first element stays as it is.
+/// Replaces each element but the first by its difference from the one before.
 fn difference_stage<T: Numeric>() -> Stage {
     Stage::new(T::SIZE, |input, out, carry| {
         let Some((first, rest)) = input.split_at_checked(T::SIZE) else { return Ok(()) };
@@ -116,10 +117,10 @@ fn keep<T: Numeric>(carry: &mut Carry, value: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::bytes_to_bytes::Step;
+    use crate::codec::Step;
 
     #[test]
-    fn sums_and_differences_go_on_from_block_to_block() {
+    fn test_sums_and_differences_continue_across_blocks() {
         for order in ["<", ">"] {
             let side = Side::parse(&format!("{order}i4")).expect("a number");
             let codec = delta(side, side, Number::I32).expect("integers");
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_are_checked() {
+    fn test_lengths_are_checked() {
         let side = Side::parse("<i4").expect("a number");
         let codec = delta(side, side, Number::I32).expect("integers");
         assert!(codec.encode(&[0; 5], &mut Vec::new()).is_err());
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_element_that_does_not_fit_is_refused() {
+    fn test_a_first_element_that_does_not_fit_is_refused() {
         let (wide, narrow) = (Side::parse("<f8").expect("a number"), Side::parse("|i1").expect("a number"));
         let codec = delta(wide, narrow, Number::F64).expect("numbers");
         for (first, refused) in [(127.9, false), (128.0, true), (-128.9, false), (-129.0, true), (f64::NAN, true)] {

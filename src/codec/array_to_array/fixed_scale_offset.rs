@@ -9,33 +9,33 @@ use super::number::{Number, Numeric, Side};
 use super::with_number;
 use crate::error::{Error, Result};
 
-/// One operation with a scalar: the type in which NumPy computes it, and the scalar in that type, in this machine's
-/// byte order.
+/// The scalar operand of one operation: the type in which NumPy computes it, and the scalar in that type and in this
+/// machine's byte order.
 #[derive(Debug, Clone)]
 pub struct Operand {
-    /// The type of scalar and result.
+    /// The type of the scalar and the result.
     pub number: Number,
     /// The scalar.
     pub bytes: Vec<u8>,
 }
 
-/// What the codec computes: each operation has the type that NumPy gives its result.
+/// The operations of the codec; each has the type of NumPy's result.
 #[derive(Debug, Clone)]
 pub struct Formula {
-    /// Encoding: what is subtracted.
+    /// Encoding: the subtrahend.
     pub subtract: Operand,
-    /// Encoding: what the difference is multiplied by; the product is rounded to the nearest integer.
+    /// Encoding: the factor of the difference; the product is rounded to the nearest integer.
     pub multiply: Operand,
-    /// Decoding: what is divided by.
+    /// Decoding: the divisor.
     pub divide: Operand,
-    /// Decoding: what is added to the quotient.
+    /// Decoding: the addend to the quotient.
     pub add: Operand,
 }
 
 /// The codec between `decoded` and `encoded` elements.
 ///
 /// # Errors
-/// `Value` for data types that have no such arithmetic here.
+/// `Value` for data types whose arithmetic is not implemented.
 pub fn fixed_scale_offset(decoded: Side, encoded: Side, formula: &Formula) -> Result<Flat> {
     let Formula { subtract, multiply, divide, add } = formula;
     let encode = [
@@ -84,7 +84,7 @@ fn arithmetic(operand: &Operand, operation: Operation) -> Result<Stage> {
     .ok_or_else(|| unsupported(operand))
 }
 
-/// NumPy divides integers as doubles, so a quotient is never one.
+/// Division by `operand`, always a float: NumPy divides integers as doubles.
 pub(super) fn division(operand: &Operand) -> Result<Stage> {
     with_number!(operand.number, T => {
         let scalar: T = scalar(operand)?;
@@ -93,12 +93,12 @@ pub(super) fn division(operand: &Operand) -> Result<Stage> {
     .ok_or_else(|| unsupported(operand))
 }
 
-/// `np.around` without decimals; integers stay as they are.
+/// `np.around` without decimals; `None` for integers, which it does not change.
 pub(super) fn rounding(number: Number) -> Option<Stage> {
     with_number!(number, T => Stage::map(|value: T| value.to_nearest_even()); floats)
 }
 
-/// What only floats have.
+/// Operations of floats only.
 pub(super) trait Real: Numeric {
     /// Quotient.
     fn over(self, other: Self) -> Self;

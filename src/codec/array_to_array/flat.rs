@@ -1,45 +1,49 @@
-//! A codec over the flat elements of a chunk, as a step of a chain: stages of which each turns a block of elements into
-//! another, the block small enough for the processor's nearest cache. What the stages compute is in the codecs' files.
+//! A codec over the flat elements of a chunk, as a step of a chain. Each of its stages turns one block of elements into
+//! another; blocks fit the processor's first-level cache. The stages themselves are in the codecs' files.
 
 use std::fmt;
 
 use super::number::{Number, Side};
 use super::{Numeric, converter};
-use crate::codec::bytes_to_bytes::{Step, reserve, too_long, wrong_length};
+use crate::codec::output::{reserve, too_long};
+use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
-/// Elements of a block.
-pub const BLOCK: usize = 512;
+/// Elements in a block.
+pub(super) const BLOCK_ELEMENTS: usize = 512;
 /// Bytes of the largest element.
 const WIDEST: usize = 16;
-/// More stages than any codec has.
+/// An upper bound of the number of stages that any codec has.
 const STAGES: usize = 8;
 
-/// What a stage keeps from one block to the next: an element.
+/// The state that a stage keeps from one block to the next: one element.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Carry {
-    /// The element, if there was a block before.
+pub(super) struct Carry {
+    /// The element; `None` before the first block.
     pub last: Option<[u8; WIDEST]>,
 }
 
 type Run = Box<dyn Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync>;
 
 /// One pass over a block.
-pub struct Stage {
-    /// Bytes of an element afterwards.
+pub(super) struct Stage {
+    /// Bytes of an element after the stage.
     after: usize,
     run: Run,
 }
 
 impl Stage {
-    /// The stage `run`, which gives elements of `after` bytes, as many as it is given.
-    pub fn new(after: usize, run: impl Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync + 'static) -> Self {
+    /// The stage `run`, which turns each element into one of `after` bytes.
+    pub(super) fn new(
+        after: usize,
+        run: impl Fn(&[u8], &mut [u8], &mut Carry) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
         Self { after, run: Box::new(run) }
     }
 
     /// The stage that applies `map` to each element.
-    pub fn map<From: Numeric, To: Numeric>(map: impl Fn(From) -> To + Send + Sync + 'static) -> Self {
+    pub(super) fn map<From: Numeric, To: Numeric>(map: impl Fn(From) -> To + Send + Sync + 'static) -> Self {
         Self::new(To::SIZE, move |input, out, _| {
             for (from, to) in input.chunks_exact(From::SIZE).zip(out.chunks_exact_mut(To::SIZE)) {
                 map(From::load(from)).store(to);
@@ -48,8 +52,9 @@ impl Stage {
         })
     }
 
-    /// The stage that applies `map` to each element; after a block in which any was refused, it fails with `error`.
-    pub fn try_map<T: Numeric>(
+    /// The stage that applies `map` to each element; it fails with `error` after a block in which `map` refused an
+    /// element.
+    pub(super) fn try_map<T: Numeric>(
         map: impl Fn(T) -> Option<T> + Send + Sync + 'static,
         error: impl Fn() -> Error + Send + Sync + 'static,
     ) -> Self {
@@ -66,7 +71,7 @@ impl Stage {
 }
 
 /// The stage that reverses the bytes of each unit of `side`, if they are not in this machine's order.
-pub fn swap(side: Side) -> Option<Stage> {
+pub(super) fn swap(side: Side) -> Option<Stage> {
     side.swapped.then(|| match side.number.unit() {
         2 => Stage::new(side.number.size(), |input, out, _| reverse::<2>(input, out)),
         4 => Stage::new(side.number.size(), |input, out, _| reverse::<4>(input, out)),
@@ -74,21 +79,21 @@ pub fn swap(side: Side) -> Option<Stage> {
     })
 }
 
-#[allow(clippy::unnecessary_wraps)] // Stages may fail.
-fn reverse<const UNIT: usize>(input: &[u8], out: &mut [u8]) -> Result<()> {
-    for (from, to) in input.chunks_exact(UNIT).zip(out.chunks_exact_mut(UNIT)) {
-        let mut unit: [u8; UNIT] = from.try_into().expect("invariant: a chunk of a unit");
+#[allow(clippy::unnecessary_wraps)] // The signature of stages, which may fail.
+fn reverse<const WIDTH: usize>(input: &[u8], out: &mut [u8]) -> Result<()> {
+    for (from, to) in input.chunks_exact(WIDTH).zip(out.chunks_exact_mut(WIDTH)) {
+        let mut unit: [u8; WIDTH] = from.try_into().expect("invariant: a chunk of a unit");
         unit.reverse();
         to.copy_from_slice(&unit);
     }
     Ok(())
 }
 
-/// The stage that converts `from` to `to`; none if they are the same.
+/// The stage that converts `from` to `to`; `None` if they are the same.
 ///
 /// # Errors
-/// `Value` if there is no such conversion here.
-pub fn convert(from: Number, to: Number) -> Result<Option<Stage>> {
+/// `Value` if this conversion is not implemented.
+pub(super) fn convert(from: Number, to: Number) -> Result<Option<Stage>> {
     if from == to {
         return Ok(None);
     }
@@ -99,7 +104,7 @@ pub fn convert(from: Number, to: Number) -> Result<Option<Stage>> {
     })))
 }
 
-/// A codec that makes of each element one element.
+/// A codec that turns each element into one element.
 pub struct Flat {
     name: &'static str,
     decoded: usize,
@@ -116,9 +121,9 @@ impl fmt::Debug for Flat {
 }
 
 impl Flat {
-    /// The codec `name` between `decoded` and `encoded` elements: stages that are not there are passed over, and byte
-    /// orders are seen to here.
-    pub fn new(
+    /// The codec `name` between `decoded` and `encoded` elements. Stages that are `None` are left out; stages that
+    /// adjust the byte order are added.
+    pub(super) fn new(
         name: &'static str,
         (decoded, encoded): (Side, Side),
         encode: impl IntoIterator<Item = Option<Stage>>,
@@ -129,7 +134,7 @@ impl Flat {
                 return stages;
             }
             let all: Vec<Stage> = swap(from).into_iter().chain(stages).chain(swap(to)).collect();
-            assert!(all.len() <= STAGES, "invariant: no codec has so many stages");
+            assert!(all.len() <= STAGES, "invariant: no codec has more stages");
             all
         };
         Self {
@@ -141,26 +146,29 @@ impl Flat {
         }
     }
 
-    /// Bytes in the other form, for `len` bytes of elements of `from` bytes.
+    /// Bytes of the form with elements of `to` bytes, for `len` bytes of the form with elements of `from` bytes.
     fn length(&self, len: usize, from: usize, to: usize) -> Result<usize> {
         if !len.is_multiple_of(from) {
-            return Err(Error::value(format!("{}: {len} bytes are no whole elements of {from} bytes", self.name)));
+            return Err(Error::value(format!(
+                "{}: {len} bytes are not a whole number of elements of {from} bytes",
+                self.name
+            )));
         }
         (len / from).checked_mul(to).ok_or_else(|| too_long(usize::MAX))
     }
 }
 
-/// Runs `stages` over `input`, block by block, and gives each result to `put`.
+/// Runs `stages` over `input` block by block and passes each result to `put`.
 fn run(stages: &[Stage], item: usize, input: &[u8], mut put: impl FnMut(&[u8])) -> Result<()> {
     if stages.is_empty() {
         put(input);
         return Ok(());
     }
     let mut carries = [Carry::default(); STAGES];
-    let mut buffers = [[0; BLOCK * WIDEST]; 2];
+    let mut buffers = [[0; BLOCK_ELEMENTS * WIDEST]; 2];
     let [from, to] = &mut buffers;
     let (mut from, mut to) = (from, to);
-    for block in input.chunks(BLOCK * item) {
+    for block in input.chunks(BLOCK_ELEMENTS * item) {
         let count = block.len() / item;
         let mut current = block;
         for (stage, carry) in stages.iter().zip(&mut carries) {
@@ -180,15 +188,15 @@ impl Step for Flat {
         run(&self.encode, self.decoded, input, |block| out.extend_from_slice(block))
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
         let len = self.length(input.len(), self.encoded, self.decoded)?;
-        if len != place.len() {
-            return Err(wrong_length(len, place.len()));
+        if len != out.len() {
+            return Err(wrong_length(len, out.len()));
         }
-        let mut rest = Some(place);
+        let mut rest = Some(out);
         run(&self.decode, self.encoded, input, |block| {
-            let place = rest.take().expect("invariant: put back below");
-            let (mut here, behind) = place.split_at(block.len());
+            let out = rest.take().expect("invariant: put back below");
+            let (mut here, behind) = out.split_at(block.len());
             here.copy_from(block);
             rest = Some(behind);
         })

@@ -1,5 +1,5 @@
-//! Array-to-array codecs. A transposition is a permutation of strides; all others are steps over the flat elements, in
-//! stored order, and stand in front of a chain's compressors.
+//! Array-to-array codecs. A transposition is a permutation of strides; all others are steps over the flat elements in
+//! stored order, and precede the bytes-to-bytes codecs of a chain.
 
 mod convert;
 mod flat;

@@ -1,9 +1,9 @@
-//! Data types of the array-to-array codecs: which number an element is, its byte order, and its arithmetic as NumPy does
-//! it. No conversions between types (`convert`), no codecs.
+//! Data types of the array-to-array codecs: the type of an element, its byte order, and NumPy's arithmetic. No
+//! conversions between types (`convert`), no codecs.
 
 use half::f16;
 
-/// What an element is, whatever its byte order. Dates and times are 64-bit integers.
+/// The type of an element, regardless of byte order. Dates and times are 64-bit integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are NumPy's.
 pub enum Number {
@@ -25,7 +25,7 @@ pub enum Number {
 
 impl Number {
     /// Bytes of one element.
-    pub fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,
             Self::I16 | Self::U16 | Self::F16 => 2,
@@ -35,8 +35,8 @@ impl Number {
         }
     }
 
-    /// Bytes that change order together.
-    pub fn unit(self) -> usize {
+    /// Bytes that a change of byte order reverses together.
+    pub(crate) fn unit(self) -> usize {
         match self {
             Self::C64 => 4,
             Self::C128 => 8,
@@ -48,9 +48,9 @@ impl Number {
 /// The data type on one side of a codec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Side {
-    /// What an element is.
+    /// The type of an element.
     pub number: Number,
-    /// Whether its byte order is not this machine's.
+    /// Whether its byte order differs from this machine's.
     pub swapped: bool,
 }
 
@@ -78,21 +78,16 @@ impl Side {
         let foreign = if cfg!(target_endian = "little") { ">" } else { "<" };
         Some(Self { number, swapped: order == foreign && number.unit() > 1 })
     }
-
-    /// `number` in this machine's byte order.
-    pub fn native(number: Number) -> Self {
-        Self { number, swapped: false }
-    }
 }
 
 /// An element in this machine's byte order, with NumPy's arithmetic: integers wrap.
-pub trait Numeric: Copy + Default + PartialEq + Send + Sync + 'static {
+pub(crate) trait Numeric: Copy + Default + PartialEq + Send + Sync + 'static {
     /// Bytes of one element.
     const SIZE: usize;
 
-    /// The element at the front of `bytes`, which hold one.
+    /// The element in `bytes`, which hold exactly one.
     fn load(bytes: &[u8]) -> Self;
-    /// Writes the element to `bytes`, which hold one.
+    /// Writes the element to `bytes`, which hold exactly one.
     fn store(self, bytes: &mut [u8]);
     /// Sum.
     fn plus(self, other: Self) -> Self;
@@ -181,13 +176,13 @@ impl Numeric for f16 {
     }
 }
 
-/// A truth value: any byte but 0 is true.
+/// A truth value: every byte but 0 is true.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Truth(pub u8);
+pub(super) struct Truth(pub u8);
 
 /// Real and imaginary part.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Complex<T>(pub T, pub T);
+pub(super) struct Complex<T>(pub T, pub T);
 
 impl Numeric for Truth {
     const SIZE: usize = 1;

@@ -1,12 +1,13 @@
-//! The `packbits` codec: truth values as bits, first the highest, after one byte that counts the bits of padding.
+//! The `packbits` codec: truth values as bits, the highest bit first, after one byte that counts the bits of padding.
 //! <https://numcodecs.readthedocs.io/en/stable/filter/packbits.html>
 
-use crate::codec::bytes_to_bytes::{Step, reserve, too_long, wrong_length};
+use crate::codec::output::{reserve, too_long};
+use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
 /// Bytes unpacked at a time.
-const BLOCK: usize = 512;
+const BLOCK_BYTES: usize = 512;
 
 /// The `packbits` codec; it has no configuration.
 #[derive(Debug, Clone, Copy)]
@@ -15,28 +16,30 @@ pub struct PackBits {
 }
 
 impl PackBits {
-    /// The codec; `shaped` if whoever calls it gives the bytes a shape first (format 3), and so refuses none at all.
+    /// The codec; `shaped` if zarr-python reshapes the bytes before it calls the codec (format 3): empty input is then
+    /// another error class.
     pub fn new(shaped: bool) -> Self {
         Self { shaped }
     }
 }
 
-/// The packed bytes of `input`, and how many truth values they hold.
+/// The packed bytes of `input`, and the number of truth values in them.
 fn parts(input: &[u8], shaped: bool) -> Result<(&[u8], usize)> {
     let Some((padding, packed)) = input.split_first() else {
         let kind = if shaped { Kind::Value } else { Kind::Index };
-        return Err(Error::new(kind, "packbits: there is no byte that counts the padding"));
+        return Err(Error::new(kind, "packbits: the input is empty, expected a byte that counts the padding"));
     };
-    // As numcodecs: any count is believed, and what is not there cannot be cut off.
+    // As in numcodecs: any count is accepted, and one beyond the packed bits leaves nothing.
     Ok((packed, (8 * packed.len()).saturating_sub(usize::from(*padding))))
 }
 
-/// A factor that brings the lowest bits of eight bytes together in the highest byte, the first byte's first; or spreads
-/// eight bits over the highest bits of eight bytes. No two of its products share a place, so nothing is carried.
+/// A factor that gathers the lowest bits of eight bytes in the highest byte, the first byte's bit first; or that
+/// spreads eight bits over the highest bits of eight bytes. No two partial products share a bit, so nothing is carried.
 const SPREAD: u64 = 0x8040_2010_0804_0201;
+/// The lowest bit of each byte.
 const LOWEST: u64 = 0x0101_0101_0101_0101;
 
-/// Eight truth values as bits; any byte but 0 is true.
+/// Eight truth values as bits; every byte but 0 is true.
 fn pack(values: [u8; 8]) -> u8 {
     let values = u64::from_le_bytes(values);
     let highest = ((values & !(LOWEST << 7)) + (LOWEST * 0x7f)) | values;
@@ -48,10 +51,10 @@ fn unpacked(bits: u8) -> [u8; 8] {
     (u64::from(bits).wrapping_mul(SPREAD) >> 7 & LOWEST).to_le_bytes()
 }
 
-/// Gives the truth values of `packed`, without padding, to `put` block by block.
+/// Passes the first `count` truth values of `packed` to `put`, block by block.
 fn unpack(packed: &[u8], mut count: usize, mut put: impl FnMut(&[u8])) {
-    let mut block = [0; 8 * BLOCK];
-    for bytes in packed.chunks(BLOCK) {
+    let mut block = [0; 8 * BLOCK_BYTES];
+    for bytes in packed.chunks(BLOCK_BYTES) {
         for (bits, to) in bytes.iter().zip(block.chunks_exact_mut(8)) {
             to.copy_from_slice(&unpacked(*bits));
         }
@@ -76,15 +79,15 @@ impl Step for PackBits {
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
         let (packed, count) = parts(input, self.shaped)?;
-        if count != place.len() {
-            return Err(wrong_length(count, place.len()));
+        if count != out.len() {
+            return Err(wrong_length(count, out.len()));
         }
-        let mut rest = Some(place);
+        let mut rest = Some(out);
         unpack(packed, count, |values| {
-            let place = rest.take().expect("invariant: put back below");
-            let (mut here, behind) = place.split_at(values.len());
+            let out = rest.take().expect("invariant: put back below");
+            let (mut here, behind) = out.split_at(values.len());
             here.copy_from(values);
             rest = Some(behind);
         });
@@ -111,9 +114,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_its_eight_truth_values() {
+    fn test_every_byte_is_its_eight_truth_values() {
         for bits in 0..=u8::MAX {
-            let values: Vec<u8> = (0..8).map(|place| bits >> (7 - place) & 1).collect();
+            let values: Vec<u8> = (0..8).map(|bit| bits >> (7 - bit) & 1).collect();
             assert_eq!(unpacked(bits), values[..]);
             assert_eq!(pack(unpacked(bits)), bits);
             assert_eq!(pack(unpacked(bits).map(|value| value * 0x80)), bits);
@@ -122,9 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_counted_and_cut_off() {
+    fn test_padding_is_counted_and_cut_off() {
         let codec = PackBits::new(false);
-        for count in [0, 1, 7, 8, 9, 8 * BLOCK - 1, 8 * BLOCK + 3] {
+        for count in [0, 1, 7, 8, 9, 8 * BLOCK_BYTES - 1, 8 * BLOCK_BYTES + 3] {
             let values: Vec<u8> = (0..count).map(|n| u8::from(n % 3 == 0)).collect();
             let mut encoded = Vec::new();
             codec.encode(&values, &mut encoded).expect("room");

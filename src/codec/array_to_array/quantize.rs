@@ -7,10 +7,10 @@ use super::number::{Numeric, Side};
 use super::with_number;
 use crate::error::{Error, Result};
 
-/// The codec between `decoded` and `encoded` floats; `scale`, a power of two of the decoded type, stands for the digits.
+/// The codec between `decoded` and `encoded` floats; `scale`, a power of two in the decoded type, encodes the digits.
 ///
 /// # Errors
-/// `Value` if a data type is no float.
+/// `Value` for data types other than floats.
 pub fn quantize(decoded: Side, encoded: Side, scale: &Operand) -> Result<Flat> {
     let scaled = with_number!(decoded.number, T => {
         let scale: T = scalar(scale)?;

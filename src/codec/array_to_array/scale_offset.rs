@@ -55,7 +55,7 @@ fn zero() -> Error {
     Error::value("scale_offset scale must be non-zero")
 }
 
-/// As zarr-python: in 64 bits, which wrap for the widest integers, then checked against the data type.
+/// As in zarr-python: computed in 64 bits, which wrap for the widest integers, then checked against the data type.
 fn widened<T: Numeric + TryFrom<i64> + Into<i64>>(offset: T, scale: T) -> Result<(Stage, Stage)> {
     let (offset, scale): (i64, i64) = (offset.into(), scale.into());
     if scale == 0 {
@@ -70,12 +70,12 @@ fn widened<T: Numeric + TryFrom<i64> + Into<i64>>(offset: T, scale: T) -> Result
     Ok((Stage::try_map(encode, outside::<T>), Stage::try_map(decode, inexact::<T>)))
 }
 
-/// As zarr-python, which takes integers without limit for `uint64`.
+/// As in zarr-python, which computes `uint64` in unbounded integers.
 fn unlimited(offset: u64, scale: u64) -> Result<(Stage, Stage)> {
     if scale == 0 {
         return Err(zero());
     }
-    // Nothing below the offset has a place in the data type, as the scale is positive.
+    // The scale is positive, so values below the offset would be negative.
     let encode = move |value: u64| value.checked_sub(offset).and_then(|value| value.checked_mul(scale));
     let decode = move |value: u64| (value / scale).checked_add(offset).filter(|_| value.is_multiple_of(scale));
     Ok((Stage::try_map(encode, outside::<u64>), Stage::try_map(decode, inexact::<u64>)))

@@ -1,4 +1,4 @@
-//! The byte order of the `bytes` codec, where it differs from what the codec before it leaves.
+//! The byte order of the `bytes` codec, where it differs from that of the preceding codec's output.
 
 use super::flat::Flat;
 use super::number::Side;

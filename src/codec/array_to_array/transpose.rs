@@ -1,4 +1,4 @@
-//! The transpose codec as a permutation of dimensions; nothing is moved here.
+//! The transpose codec as a permutation of dimensions; no elements are moved here.
 //!
 //! Specification: Zarr v3 transpose codec. `order[i]` is the chunk dimension that becomes stored dimension `i`.
 
@@ -49,8 +49,8 @@ impl Transpose {
         Self::new(next.order.iter().map(|&i| self.order[i]).collect())
     }
 
-    /// Whether nothing changes.
-    pub fn is_identity(&self) -> bool {
+    /// Whether this changes nothing.
+    pub(crate) fn is_identity(&self) -> bool {
         self.order.is_empty()
     }
 
@@ -58,7 +58,7 @@ impl Transpose {
     ///
     /// # Errors
     /// `Value` when the rank differs from the order's.
-    pub fn apply(&self, shape: &[usize]) -> Result<Vec<usize>> {
+    pub(crate) fn apply(&self, shape: &[usize]) -> Result<Vec<usize>> {
         if self.is_identity() {
             return Ok(shape.to_vec());
         }
@@ -73,8 +73,8 @@ impl Transpose {
         Ok(self.order.iter().map(|&d| shape[d]).collect())
     }
 
-    /// For every chunk dimension, the stored dimension it becomes.
-    pub fn new_names(&self, rank: usize) -> Vec<usize> {
+    /// For each chunk dimension, the stored dimension that it becomes.
+    pub(crate) fn new_names(&self, rank: usize) -> Vec<usize> {
         let mut names: Vec<usize> = (0..rank).collect();
         for (stored, &dim) in self.order.iter().enumerate() {
             names[dim] = stored;
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_transpositions_compose_as_numpy_does() {
+    fn test_two_transpositions_compose_as_in_numpy() {
         let first = Transpose::new(vec![1, 2, 0]).expect("permutation");
         let second = Transpose::new(vec![2, 1, 0]).expect("permutation");
         let both = first.clone().then(second.clone()).expect("same rank");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_permutation_is_refused() {
+    fn test_anything_but_a_permutation_is_refused() {
         assert!(Transpose::new(vec![0, 0]).is_err());
         assert!(Transpose::new(vec![1, 2]).is_err());
         assert!(Transpose::new(vec![1, 0]).expect("permutation").apply(&[1, 2, 3]).is_err());

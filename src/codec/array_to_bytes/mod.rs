@@ -1,4 +1,5 @@
-//! Array-to-bytes codecs that are more than a copy. The bytes codec is: the engine swaps while it scatters.
+//! Array-to-bytes codecs that do more than copy. The `bytes` codec only copies: its byte order is adjusted by the copy
+//! between chunk and array.
 
 pub mod pcodec;
 pub mod sharding;

@@ -1,4 +1,4 @@
-//! The `pcodec` codec by pco, its reference library: numbers to bytes. <https://github.com/pcodec/pcodec>
+//! The `pcodec` codec, numbers to bytes, by pco, its reference library. <https://github.com/pcodec/pcodec>
 
 use pco::data_types::{Number as PcoNumber, NumberType};
 use pco::errors::PcoError;
@@ -6,19 +6,20 @@ use pco::standalone::{DecompressorItem, FileDecompressor, guarantee, simple_comp
 use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 use crate::codec::array_to_array::{Number, Numeric, converter, with_number};
-use crate::codec::bytes_to_bytes::{Cost, Step, reserve, too_long, wrong_length};
+use crate::codec::output::{reserve, too_long};
+use crate::codec::{Cost, Step, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
-/// Numbers decoded at a time; pco wants a multiple of 256.
-const BLOCK: usize = 4096;
+/// Numbers decoded at a time; pco requires a multiple of 256.
+const BLOCK_NUMBERS: usize = 4096;
 
 /// How numbers are encoded.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// From 0 to 12; pco refuses others when it encodes.
+    /// From 0 to 12; others are refused only when encoding.
     pub level: usize,
-    /// Whether pco may look for a mode, or shall take the numbers as they are.
+    /// Whether pco chooses a mode; otherwise it encodes the numbers unchanged ("classic").
     pub automatic_mode: bool,
     /// How differences are taken.
     pub delta: Delta,
@@ -29,11 +30,11 @@ pub struct Settings {
 /// How differences are taken.
 #[derive(Debug, Clone, Copy)]
 pub enum Delta {
-    /// As pco sees fit.
+    /// As pco chooses.
     Auto,
     /// Not at all.
     NoOp,
-    /// Of neighbours, so many times.
+    /// Of neighbours, this many times.
     Consecutive(usize),
     /// Of numbers further back.
     Lookback,
@@ -52,8 +53,8 @@ fn refused(error: &PcoError) -> Error {
 }
 
 impl Pcodec {
-    /// The codec for elements of `number` in this machine's byte order. If stored numbers are of another type, their
-    /// bytes are taken for elements if `view` (format 2), else their values are converted (format 3).
+    /// The codec for elements of `number` in this machine's byte order. Stored numbers of another type are
+    /// reinterpreted byte for byte if `view` (format 2), otherwise converted by value (format 3).
     pub fn new(number: Number, settings: Settings, view: bool) -> Self {
         Self { number, settings, view }
     }
@@ -72,10 +73,10 @@ impl Pcodec {
             .with_paging_spec(PagingSpec::EqualPagesUpTo(page))
     }
 
-    fn compress<T: Numeric + PcoNumber>(&self, input: &[u8]) -> Result<Vec<u8>> {
-        // pco would divide by it.
+    fn encoded<T: Numeric + PcoNumber>(&self, input: &[u8]) -> Result<Vec<u8>> {
+        // pco would divide by zero.
         if self.settings.page == 0 && !input.is_empty() {
-            return Err(Error::runtime("pco error: pages of up to 0 numbers hold none"));
+            return Err(Error::runtime("pco error: the page size is 0 numbers, expected at least 1"));
         }
         let mut numbers: Vec<T> = Vec::new();
         numbers
@@ -85,11 +86,11 @@ impl Pcodec {
         simple_compress(&numbers, &self.config()).map_err(|error| refused(&error))
     }
 
-    /// Gives the elements of `input` to `put`, block by block, until it says no.
+    /// Passes the elements of `input` to `put`, block by block, until `put` returns false.
     fn decode(&self, input: &[u8], put: &mut dyn FnMut(&[u8]) -> bool) -> Result<()> {
         let (file, rest) = FileDecompressor::new(input).map_err(|error| refused(&error))?;
         let stored = match file.peek_number_type_or_termination(rest).map_err(|error| refused(&error))? {
-            // numcodecs returns None, of which there is no array.
+            // numcodecs returns None here, which is no array.
             None => return Err(Error::new(Kind::Type, "pcodec: there are no numbers")),
             Some(NumberType::I8) => Number::I8,
             Some(NumberType::I16) => Number::I16,
@@ -110,7 +111,7 @@ impl Pcodec {
         }
         let convert = converter(stored, self.number)
             .ok_or_else(|| Error::value(format!("pcodec: no conversion of {stored:?} to {:?}", self.number)))?;
-        let mut converted = vec![0; BLOCK * self.number.size()];
+        let mut converted = vec![0; BLOCK_NUMBERS * self.number.size()];
         let mut put = |bytes: &[u8]| {
             let converted = &mut converted[..bytes.len() / stored.size() * self.number.size()];
             convert(bytes, converted);
@@ -125,8 +126,8 @@ fn each<T: Numeric + PcoNumber>(
     mut input: &[u8],
     put: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<()> {
-    let mut numbers = vec![T::default(); BLOCK];
-    let mut bytes = vec![0; BLOCK * T::SIZE];
+    let mut numbers = vec![T::default(); BLOCK_NUMBERS];
+    let mut bytes = vec![0; BLOCK_NUMBERS * T::SIZE];
     while let DecompressorItem::Chunk(mut chunk) =
         file.chunk_decompressor::<T, _>(input).map_err(|error| refused(&error))?
     {
@@ -150,33 +151,33 @@ fn each<T: Numeric + PcoNumber>(
 
 impl Step for Pcodec {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        let encoded = with_number!(self.number, T => self.compress::<T>(input)?; reals)
-            .ok_or_else(|| Error::new(Kind::Type, format!("pcodec does not know {:?}", self.number)))?;
+        let encoded = with_number!(self.number, T => self.encoded::<T>(input)?; reals)
+            .ok_or_else(|| Error::new(Kind::Type, format!("pcodec has no encoding of {:?}", self.number)))?;
         reserve(out, encoded.len())?;
         out.extend_from_slice(&encoded);
         Ok(())
     }
 
-    /// Small pages take much more than their numbers.
+    /// Small pages take much more room than their numbers.
     fn longest_encoded(&self, decoded: usize) -> usize {
         let pages = (decoded / self.number.size()).div_ceil(self.settings.page.max(1));
-        // The longest description of a page, that of the widest numbers, which follow it as they are.
+        // Per page, the longest description, that of the widest numbers; incompressible numbers follow it unchanged.
         let around = guarantee::chunk_size::<u64>(0).saturating_mul(pages).saturating_add(guarantee::header_size() + 1);
-        // Twice, since others may have stored other pages.
+        // Twice, since another writer may have used other pages.
         decoded.saturating_add(around).saturating_mul(2).saturating_add(1 << 16)
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
-        let expected = place.len();
-        // Followed past the expected length, since damage further on decides the error's class.
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
+        let expected = out.len();
+        // Decoding continues past the expected length, since damage further on decides the error's class.
         let limit = expected.saturating_mul(2).saturating_add(1 << 20);
-        let (mut rest, mut total) = (Some(place), 0_usize);
+        let (mut rest, mut total) = (Some(out), 0_usize);
         self.decode(input, &mut |block| {
             total += block.len();
             if total <= expected
-                && let Some(place) = rest.take()
+                && let Some(out) = rest.take()
             {
-                let (mut here, behind) = place.split_at(block.len());
+                let (mut here, behind) = out.split_at(block.len());
                 here.copy_from(block);
                 rest = Some(behind);
             }
@@ -200,6 +201,6 @@ impl Step for Pcodec {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        Cost { encode: 30.0, decode: 2.0 }
+        Cost::PCODEC
     }
 }

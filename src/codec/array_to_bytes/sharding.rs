@@ -1,4 +1,4 @@
-//! The sharding codec: layout, index and order of subchunks. No I/O: it says which bytes it needs and is handed them.
+//! The sharding codec: the layout, index and order of subchunks. No I/O: callers read and write the bytes.
 //!
 //! Specification: Zarr v3 `sharding_indexed`. The index holds (offset, length) for each subchunk in C order, both
 //! 2^64 − 1 for a missing one.
@@ -6,14 +6,13 @@
 use std::sync::Arc;
 
 use crate::codec::array_to_array::transpose::Transpose;
-use crate::codec::bytes_to_bytes::Step;
-use crate::codec::{Chain, Serializer};
+use crate::codec::{Chain, Serializer, Step};
 use crate::error::{Error, Result};
 use crate::selection::Grid;
 
 const MISSING: u64 = u64::MAX;
 
-/// In which order subchunks lie in a shard (zarr's `subchunk_write_order`).
+/// The order of subchunks in a shard (zarr's `subchunk_write_order`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteOrder {
     /// Z-order, zarr's default.
@@ -24,22 +23,22 @@ pub enum WriteOrder {
     Colexicographic,
 }
 
-/// A sharding codec with its inner chain.
+/// A sharding codec and its inner chain.
 #[derive(Debug)]
 pub struct Sharding {
     /// Shape of one subchunk.
     pub chunk_shape: Vec<usize>,
-    /// Steps of one subchunk.
+    /// The codec chain of one subchunk.
     pub inner: Chain,
     /// Whether index entries are stored big-endian.
     pub index_big_endian: bool,
-    /// Array-to-array steps of the index, an array of the grid's shape with one dimension of 2 more.
+    /// The transposition of the index, an array of the grid's shape with one more dimension of 2.
     pub index_transpose: Transpose,
     /// Bytes-to-bytes steps of the index, all of fixed size.
     pub index_steps: Vec<Arc<dyn Step>>,
-    /// Whether the index comes first.
+    /// Whether the index precedes the subchunks.
     pub index_at_start: bool,
-    /// Order of the subchunks' bytes in a shard that we write.
+    /// The order of the subchunks in a shard that is written.
     pub order: WriteOrder,
 }
 
@@ -52,7 +51,7 @@ pub struct Extent {
     pub len: u64,
 }
 
-/// A decoded shard index: for each subchunk in C order where it lies, `None` if it is missing.
+/// A decoded shard index: the extent of each subchunk in C order, `None` if it is missing.
 #[derive(Debug, Clone)]
 pub struct Index {
     entries: Vec<Option<Extent>>,
@@ -64,30 +63,14 @@ impl Index {
         Self { entries: vec![None; len] }
     }
 
-    /// Where subchunk `number` lies.
-    pub fn get(&self, number: usize) -> Option<Extent> {
+    /// The extent of subchunk `number`; `None` if it is missing.
+    pub(crate) fn get(&self, number: usize) -> Option<Extent> {
         self.entries[number]
-    }
-
-    /// Where subchunk `number` lies, checked against the shard's length.
-    ///
-    /// # Errors
-    /// `Value` naming the numbers when it reaches outside the shard.
-    pub fn checked(&self, number: usize, shard_len: u64) -> Result<Option<Extent>> {
-        let Some(extent) = self.entries[number] else { return Ok(None) };
-        match extent.offset.checked_add(extent.len) {
-            Some(end) if end <= shard_len => Ok(Some(extent)),
-            _ => Err(Error::value(format!(
-                "the shard index places subchunk {number} at bytes {} to {}, outside the shard of {shard_len} bytes",
-                extent.offset,
-                u128::from(extent.offset) + u128::from(extent.len),
-            ))),
-        }
     }
 }
 
 impl Sharding {
-    /// How a shard of `shape` is divided.
+    /// The grid of subchunks of a shard of `shape`.
     ///
     /// # Errors
     /// `Value` when the shapes do not divide.
@@ -95,9 +78,10 @@ impl Sharding {
         Grid::new(shape, &self.chunk_shape)
     }
 
-    /// The most bytes that shards are believed to have which hold `subchunks` subchunks and `decoded` bytes together.
-    pub fn longest(&self, decoded: usize, subchunks: usize) -> usize {
-        /// Of headers and checksums around each subchunk.
+    /// An upper bound of the length of a shard with `subchunks` subchunks of `decoded` bytes in total: longer ones are
+    /// refused.
+    pub(crate) fn longest(&self, decoded: usize, subchunks: usize) -> usize {
+        /// Bytes of headers and checksums around each subchunk.
         const AROUND: usize = 1 << 10;
         let inner = match &self.inner.serializer {
             Serializer::Sharding(nested) => {
@@ -106,12 +90,12 @@ impl Sharding {
             }
             Serializer::Bytes | Serializer::Vlen(_) => decoded,
         };
-        // Twice, for what nobody uses any more. An index is far shorter than what may be around subchunks.
+        // Twice, for dead space that partial writes left. The index is far shorter than the allowance around subchunks.
         self.inner.bound(inner).saturating_mul(2).saturating_add(subchunks.saturating_mul(AROUND))
     }
 
     /// Stored length of the index of `subchunks` subchunks.
-    pub fn index_size(&self, subchunks: usize) -> usize {
+    pub(crate) fn index_size(&self, subchunks: usize) -> usize {
         self.index_steps
             .iter()
             .fold(16 * subchunks, |size, step| step.encoded_size(size).expect("index steps have a fixed size: checked"))
@@ -120,8 +104,8 @@ impl Sharding {
     /// Decodes the index from exactly its stored bytes.
     ///
     /// # Errors
-    /// `Value` when there are too few bytes or a checksum does not match. A checksum of the index is always checked:
-    /// it guards offsets, not data.
+    /// `Value` when there are too few bytes or a checksum does not match. The checksum of the index is always checked:
+    /// it protects offsets, not data.
     pub fn decode_index(&self, stored: &[u8], grid: &Grid) -> Result<Index> {
         let subchunks = grid.len();
         let expected = self.index_size(subchunks);
@@ -147,20 +131,20 @@ impl Sharding {
             if self.index_big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
         };
         let entries = self
-            .index_places(grid)?
+            .index_positions(grid)?
             .into_iter()
             .map(|[offset, len]| {
                 let (offset, len) = (number(&bytes[8 * offset..][..8]), number(&bytes[8 * len..][..8]));
-                // zarr-python takes the offset alone as the sign of a missing subchunk on its bulk paths and both on
-                // the others; a writer sets both.
+                // zarr-python tests only the offset for a missing subchunk on its bulk paths, and both numbers
+                // elsewhere; writers set both.
                 (offset != MISSING || len != MISSING).then_some(Extent { offset, len })
             })
             .collect();
         Ok(Index { entries })
     }
 
-    /// Where offset and length of each subchunk lie in the decoded index, in numbers.
-    fn index_places(&self, grid: &Grid) -> Result<Vec<[usize; 2]>> {
+    /// The positions of each subchunk's offset and length in the decoded index, counted in numbers.
+    fn index_positions(&self, grid: &Grid) -> Result<Vec<[usize; 2]>> {
         if self.index_transpose.is_identity() {
             return Ok((0..grid.len()).map(|subchunk| [2 * subchunk, 2 * subchunk + 1]).collect());
         }
@@ -179,17 +163,17 @@ impl Sharding {
             .collect())
     }
 
-    /// Encodes an index.
+    /// The stored form of `index`.
     ///
     /// # Errors
-    /// What an index codec raises.
+    /// The error of an index codec.
     pub fn encode_index(&self, index: &Index, grid: &Grid) -> Result<Vec<u8>> {
         let mut bytes = vec![0; 16 * index.entries.len()];
-        for (entry, places) in index.entries.iter().zip(self.index_places(grid)?) {
+        for (entry, positions) in index.entries.iter().zip(self.index_positions(grid)?) {
             let Extent { offset, len } = entry.unwrap_or(Extent { offset: MISSING, len: MISSING });
-            for (number, place) in [offset, len].into_iter().zip(places) {
+            for (number, position) in [offset, len].into_iter().zip(positions) {
                 let stored = if self.index_big_endian { number.to_be_bytes() } else { number.to_le_bytes() };
-                bytes[8 * place..][..8].copy_from_slice(&stored);
+                bytes[8 * position..][..8].copy_from_slice(&stored);
             }
         }
         for step in &self.index_steps {
@@ -200,15 +184,15 @@ impl Sharding {
         Ok(bytes)
     }
 
-    /// Lays out encoded subchunks (`None`: missing) as one shard: the parts to be stored one after another are the index
-    /// (if it comes first), the subchunks named in order, the index. `None` when there is no subchunk at all.
-    pub fn assemble(&self, grid: &Grid, lengths: &[Option<usize>]) -> Result<Option<Layout>> {
+    /// Lays out subchunks of these encoded lengths (`None`: missing) as one shard: the index if it comes first, the
+    /// subchunks in the returned order, the index if it comes last. `None` if every subchunk is missing.
+    pub fn assemble(&self, grid: &Grid, lengths: &[Option<usize>]) -> Result<Option<Assembly>> {
         let index_size = self.index_size(lengths.len()) as u64;
         let mut index = Index::empty(lengths.len());
         let mut order = Vec::with_capacity(lengths.len());
         let mut offset = if self.index_at_start { index_size } else { 0 };
         for number in subchunk_order(self.order, &grid.counts) {
-            // zarr-python drops a subchunk of zero bytes as it drops a missing one.
+            // zarr-python drops a subchunk of zero bytes like a missing one.
             if let Some(len) = lengths[number].filter(|len| *len > 0) {
                 index.entries[number] = Some(Extent { offset, len: len as u64 });
                 offset += len as u64;
@@ -218,21 +202,21 @@ impl Sharding {
         if order.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Layout { index: self.encode_index(&index, grid)?, order }))
+        Ok(Some(Assembly { index: self.encode_index(&index, grid)?, order }))
     }
 }
 
-/// How a shard is put together.
+/// The index of a shard and the order of its subchunks.
 #[derive(Debug)]
-pub struct Layout {
+pub struct Assembly {
     /// The encoded index.
     pub index: Vec<u8>,
     /// The subchunks in the order of their bytes.
     pub order: Vec<usize>,
 }
 
-/// C-order numbers of the subchunks of a grid of `counts`, in `order`.
-pub fn subchunk_order(order: WriteOrder, counts: &[usize]) -> Vec<usize> {
+/// The C-order numbers of the subchunks of a grid of `counts`, in `order`.
+fn subchunk_order(order: WriteOrder, counts: &[usize]) -> Vec<usize> {
     let total: usize = counts.iter().product();
     let mut strides = vec![1; counts.len()];
     for d in (1..counts.len()).rev() {
@@ -257,7 +241,7 @@ pub fn subchunk_order(order: WriteOrder, counts: &[usize]) -> Vec<usize> {
 /// dimension only for as many bits as its count needs; codes outside the grid are skipped.
 fn morton(counts: &[usize], strides: &[usize], total: usize) -> Vec<usize> {
     let bits: Vec<u32> = counts.iter().map(|count| usize::BITS - count.saturating_sub(1).leading_zeros()).collect();
-    // (code, C-order number), sorted by code: no code outside the grid is ever visited.
+    // (code, C-order number), sorted by code: no code outside the grid is visited.
     let mut numbered: Vec<(u128, usize)> = Vec::with_capacity(total);
     let mut digits = vec![0usize; counts.len()];
     let deepest = bits.iter().copied().max().unwrap_or(0);
@@ -290,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn morton_order_equals_zarr_pythons() {
+    fn test_orders_equal_zarr_pythons() {
         // zarr.core.indexing.morton_order_coords((2, 3)) and ((3, 2, 2)), as C-order numbers.
         assert_eq!(subchunk_order(WriteOrder::Morton, &[2, 2]), [0, 2, 1, 3]);
         assert_eq!(subchunk_order(WriteOrder::Colexicographic, &[2, 3]), [0, 3, 1, 4, 2, 5]);

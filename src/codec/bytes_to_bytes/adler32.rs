@@ -1,4 +1,4 @@
-//! Adler-32, by libdeflate, which has it for zlib already. <https://datatracker.ietf.org/doc/html/rfc1950#section-8>
+//! Adler-32 by libdeflate, which zlib needs already. <https://datatracker.ietf.org/doc/html/rfc1950#section-8>
 #![allow(unsafe_code)]
 
 use libdeflate_sys as sys;

@@ -1,5 +1,5 @@
 //! Blosc by the C library that numcodecs uses, through its context calls on one thread: the same bytes as numcodecs,
-//! except that its zstd may be another version than ours (1.5.6 against 1.5.7), which tells in long blocks.
+//! except that long blocks may differ under another version of zstd (numcodecs has 1.5.6, this build 1.5.7).
 //! <https://github.com/Blosc/c-blosc/blob/main/README_CHUNK_FORMAT.rst>
 #![allow(unsafe_code)]
 
@@ -8,14 +8,14 @@ use std::ops::Range;
 
 use blosc_src as sys;
 
-use super::output::{append, copy_exactly, fill_beside, reserve, too_long};
-use super::{Cost, Step};
+use crate::codec::output::{append, copy_exactly, fill_beside, reserve, too_long};
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
 const HEADER: usize = sys::BLOSC_MIN_HEADER_LENGTH as usize;
-/// A run of this many 0xFF bytes would overflow the match length of the blosclz decoder, which then writes out of
-/// bounds (c-blosc issue 405). No encoder writes one: its match would be longer than any buffer.
+/// A run of this many 0xFF bytes overflows the match length of the blosclz decoder, which then writes out of bounds
+/// (c-blosc issue 405). No encoder produces one: its match would be longer than any buffer.
 const OVERFLOWING_RUN: usize = 8_000_000;
 
 /// The `blosc` codec.
@@ -29,12 +29,12 @@ pub struct Blosc {
 }
 
 impl Blosc {
-    /// `shuffle` is 0 for none, 1 for bytes, 2 for bits, and -1 for bits if `typesize` is 1, else bytes. `typesize` in
-    /// bytes is the configured one, else the item size of the encoded array. A `blocksize` of 0 lets blosc choose.
-    /// `clevel` and `shuffle` are checked when encoding, as numcodecs does: reading needs neither.
+    /// `shuffle` is 0 for none, 1 for bytes, 2 for bits, and -1 for bits if `typesize` is 1, otherwise bytes.
+    /// `typesize`, in bytes, is the configured one or else the item size of the encoded array. A `blocksize` of 0 lets
+    /// blosc choose. `clevel` and `shuffle` are checked only when encoding, as in numcodecs: decoding needs neither.
     ///
     /// # Errors
-    /// `Value` for a compressor that is not built in, snappy among them, and for a `typesize` of 0.
+    /// `Value` for a compressor that is not built in, such as snappy, and for a `typesize` of 0.
     pub fn new(cname: &str, clevel: i32, shuffle: i32, blocksize: i32, typesize: usize) -> Result<Self> {
         let compressor = match cname {
             "blosclz" => c"blosclz",
@@ -54,12 +54,12 @@ impl Blosc {
     }
 }
 
-/// What a checked header says.
+/// The fields of a checked header.
 struct Header {
     nbytes: usize,
     blocksize: usize,
     typesize: usize,
-    /// The data follows the header as it is.
+    /// The data follows the header uncompressed.
     copied: bool,
 }
 
@@ -67,10 +67,11 @@ fn damaged(what: &str) -> Error {
     Error::runtime(format!("error during blosc decompression: {what}"))
 }
 
-/// The header of `input`, once everything that the C library takes on trust is known to hold.
+/// The header of `input`, after checking everything that the C library takes on trust.
 ///
 /// # Errors
-/// `Runtime` for whatever numcodecs refuses, and for input shorter than its header says, beyond whose end it reads.
+/// `Runtime` for input that numcodecs refuses, and for input shorter than its header says: the library would read past
+/// its end.
 fn header(input: &[u8]) -> Result<Header> {
     let Some(head) = input.first_chunk::<HEADER>() else {
         return Err(damaged(&format!("{} bytes cannot hold the header of {HEADER}", input.len())));
@@ -78,10 +79,10 @@ fn header(input: &[u8]) -> Result<Header> {
     let field = |at: usize| i32::from_le_bytes([0, 1, 2, 3].map(|i| head[at + i]));
     let cbytes = usize::try_from(field(12)).unwrap_or(0);
     let mut nbytes = 0;
-    // SAFETY: the header, which is all that is read, is there.
+    // SAFETY: the call reads only the header, whose bytes `head` borrows.
     let valid = unsafe { sys::blosc_cbuffer_validate(head.as_ptr().cast(), cbytes, &raw mut nbytes) } == 0;
     if !valid || cbytes > input.len() {
-        return Err(damaged(&format!("{} bytes under a header that says {cbytes}", input.len())));
+        return Err(damaged(&format!("{} bytes, but the header announces {cbytes}", input.len())));
     }
     let (flags, typesize) = (head[2], usize::from(head[3]));
     let blocksize = usize::try_from(field(8)).unwrap_or(0);
@@ -102,7 +103,8 @@ fn header(input: &[u8]) -> Result<Header> {
     Ok(Header { nbytes, blocksize, typesize, copied })
 }
 
-/// Whether `input` has a run that [`OVERFLOWING_RUN`] forbids. Looks at one byte in each such length.
+/// Whether `input` has a run of [`OVERFLOWING_RUN`]. Any such run reaches a multiple of its length, so only
+/// the bytes around those are read.
 fn has_overflowing_run(input: &[u8]) -> bool {
     let ones = |byte: &&u8| **byte == 0xFF;
     (OVERFLOWING_RUN..input.len()).step_by(OVERFLOWING_RUN).any(|at| {
@@ -111,28 +113,28 @@ fn has_overflowing_run(input: &[u8]) -> bool {
     })
 }
 
-/// Decodes all of `input` under its own, checked `header` to `place`, which has the length of the header.
-fn decode(input: &[u8], header: &Header, mut place: OutBytes<'_>) -> Result<()> {
+/// Decodes all of `input`, whose `header` was checked, into `out`, which has the length that the header says.
+fn decode(input: &[u8], header: &Header, mut out: OutBytes<'_>) -> Result<()> {
     if header.copied {
-        return copy_exactly(&input[HEADER..HEADER + header.nbytes], place);
+        return copy_exactly(&input[HEADER..HEADER + header.nbytes], out);
     }
     // SAFETY: `header` has checked that the input is as long as the library will believe, and that blocks and offsets
-    // fit; the library checks offsets and lengths of the blocks against both. As every place, this one can be written
-    // for its length, which the library checks too.
-    let got = unsafe { sys::blosc_decompress_ctx(input.as_ptr().cast(), place.as_mut_ptr().cast(), place.len(), 1) };
-    // Fewer bytes than announced come from blocks that are no multiple of the typesize, with gaps between.
+    // fit; the library checks the offsets and lengths of the blocks against both. `OutBytes` can be written for its
+    // whole length, which is passed to the library.
+    let got = unsafe { sys::blosc_decompress_ctx(input.as_ptr().cast(), out.as_mut_ptr().cast(), out.len(), 1) };
+    // Fewer bytes than announced: the blocks are no multiple of the typesize and leave gaps.
     if usize::try_from(got) == Ok(header.nbytes) { Ok(()) } else { Err(damaged(&got.to_string())) }
 }
 
-/// Decodes items of `input` from number `first` on, under its own, checked `header`, to fill `place`. Blocks and `place`
-/// are whole items, and these lie within the buffer.
-fn decode_items(input: &[u8], header: &Header, first: usize, mut place: OutBytes<'_>) -> Result<()> {
-    let items = place.len() / header.typesize;
-    // SAFETY: as in `decode`; the items lie within the buffer and fill the place, and the call has its state on the
-    // stack only.
+/// Fills `out` with the items of `input` from number `first` on. The `header` of `input` was checked, blocks and `out`
+/// hold whole items, and the items lie within the decoded buffer.
+fn decode_items(input: &[u8], header: &Header, first: usize, mut out: OutBytes<'_>) -> Result<()> {
+    let items = out.len() / header.typesize;
+    // SAFETY: as in `decode`; the items lie within the decoded buffer and have the length of `out`, and the call keeps
+    // its state on the stack.
     let got =
-        unsafe { sys::blosc_getitem(input.as_ptr().cast(), first as c_int, items as c_int, place.as_mut_ptr().cast()) };
-    if usize::try_from(got) == Ok(place.len()) { Ok(()) } else { Err(damaged(&got.to_string())) }
+        unsafe { sys::blosc_getitem(input.as_ptr().cast(), first as c_int, items as c_int, out.as_mut_ptr().cast()) };
+    if usize::try_from(got) == Ok(out.len()) { Ok(()) } else { Err(damaged(&got.to_string())) }
 }
 
 impl Step for Blosc {
@@ -153,12 +155,12 @@ impl Step for Blosc {
             shuffle @ 0..=2 => shuffle,
             shuffle => return Err(Error::value(format!("invalid blosc shuffle {shuffle}, expected -1, 0, 1 or 2"))),
         };
-        // Above its largest typesize, 255, the library takes the input for single bytes.
+        // Above its largest typesize, 255, the library treats the input as single bytes.
         let typesize = self.typesize.min(sys::BLOSC_MAX_TYPESIZE as usize + 1);
-        // The same room as in numcodecs: how well a block must compress depends on it.
-        let fill = |mut place: OutBytes<'_>| {
-            // SAFETY: the input can be read and, as every place, the place be written for its length; the name ends with a zero byte, and the context call
-            // touches none of the library's global state.
+        // The same capacity as in numcodecs: how well a block must compress depends on it.
+        let fill = |mut spare: OutBytes<'_>| {
+            // SAFETY: `input` can be read and `spare` written for their lengths; the name ends with a zero byte, and
+            // the context call touches no global state of the library.
             let got = unsafe {
                 sys::blosc_compress_ctx(
                     self.clevel,
@@ -166,8 +168,8 @@ impl Step for Blosc {
                     typesize,
                     input.len(),
                     input.as_ptr().cast(),
-                    place.as_mut_ptr().cast(),
-                    place.len(),
+                    spare.as_mut_ptr().cast(),
+                    spare.len(),
                     self.compressor.as_ptr(),
                     self.blocksize as usize,
                     1,
@@ -179,55 +181,55 @@ impl Step for Blosc {
         unsafe { append(out, input.len() + HEADER, fill) }
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
         let header = header(input)?;
-        if header.nbytes != place.len() {
-            // Damage may be in the length itself, which is another error than sound bytes of another length.
-            return fill_beside(place, |out, limit| self.decode_onto(input, out, limit));
+        if header.nbytes != out.len() {
+            // The length itself may be damaged, which is another error than valid bytes of another length.
+            return fill_beside(out, |buffer, limit| self.decode_onto(input, buffer, limit));
         }
-        decode(input, &header, place)
+        decode(input, &header, out)
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
         let header = header(input)?;
         if header.nbytes > limit {
-            // What is let in may be enough to meet damage.
+            // The bytes within the limit may be enough to meet damage, whose error comes first.
             let len = limit - limit % header.typesize;
             if header.copied {
                 reserve(out, len)?;
                 out.extend_from_slice(&input[HEADER..HEADER + len]);
             } else if header.blocksize.is_multiple_of(header.typesize) {
-                // SAFETY: `decode_items` fills its place or fails.
-                unsafe { append(out, len, |place| decode_items(input, &header, 0, place).map(|()| len)) }?;
+                // SAFETY: `decode_items` fills its output or fails.
+                unsafe { append(out, len, |spare| decode_items(input, &header, 0, spare).map(|()| len)) }?;
             }
             return Err(too_long(limit));
         }
-        let fill = |place: OutBytes<'_>| decode(input, &header, place).map(|()| header.nbytes);
-        // SAFETY: `decode` fills its place or fails.
+        let fill = |spare: OutBytes<'_>| decode(input, &header, spare).map(|()| header.nbytes);
+        // SAFETY: `decode` fills its output or fails.
         unsafe { append(out, header.nbytes, fill) }
     }
 
-    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, place: OutBytes<'_>) -> Option<Result<()>> {
+    fn decode_span(&self, input: &[u8], decoded_len: usize, start: usize, out: OutBytes<'_>) -> Option<Result<()>> {
         let header = match header(input) {
             Ok(header) if header.nbytes == decoded_len => header,
             Ok(_) => return None,
             Err(error) => return Some(Err(error)),
         };
         let Header { blocksize, typesize, .. } = header;
-        let end = start.checked_add(place.len()).filter(|end| *end <= decoded_len)?;
+        let end = start.checked_add(out.len()).filter(|end| *end <= decoded_len)?;
         if header.copied {
-            return Some(copy_exactly(&input[HEADER + start..HEADER + end], place));
+            return Some(copy_exactly(&input[HEADER + start..HEADER + end], out));
         }
-        // Blocks that are no multiple of the typesize have gaps, which the whole decode refuses.
+        // Blocks that are no multiple of the typesize have gaps, which decoding the whole refuses.
         let whole_items = [start, end, blocksize].iter().all(|at| at.is_multiple_of(typesize));
         let touched = end.div_ceil(blocksize) - start / blocksize;
         if !whole_items || touched >= decoded_len.div_ceil(blocksize) {
             return None;
         }
-        Some(decode_items(input, &header, start / typesize, place))
+        Some(decode_items(input, &header, start / typesize, out))
     }
 
-    /// The header and the offsets of up to one block for each KiB.
+    /// The header, and the offsets of up to one block for each KiB.
     fn span_head(&self, decoded_len: usize) -> Option<usize> {
         Some(4096 + decoded_len / 256)
     }
@@ -245,7 +247,7 @@ impl Step for Blosc {
         };
         let (flags, typesize) = (*head.get(2)?, usize::from(*head.get(3)?));
         let (nbytes, blocksize, cbytes) = (field(4)?, field(8)?, field(12)?);
-        // Anything unusual is for the whole decode to judge. blosclz is searched for damage as a whole.
+        // Anything unusual is left to decoding the whole. blosclz is always searched for damage as a whole.
         let usual = nbytes == decoded_len && cbytes == encoded_len && typesize > 0 && blocksize > 0;
         if !usual || u32::from(flags >> 5) == sys::BLOSC_BLOSCLZ_FORMAT || flags & 8 != 0 {
             return None;
@@ -272,13 +274,7 @@ impl Step for Blosc {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        let fast = matches!(self.compressor.to_bytes(), b"blosclz" | b"lz4");
-        let encode = match self.clevel {
-            level if fast || level <= 1 => 3.0,
-            ..=5 => 15.0,
-            _ => 100.0,
-        };
-        Cost { encode, decode: 0.8 }
+        Cost::blosc(self.compressor.to_bytes(), self.clevel)
     }
 }
 

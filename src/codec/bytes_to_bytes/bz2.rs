@@ -1,4 +1,5 @@
-//! bzip2 with any number of streams, as numcodecs reads it through Python's `bz2` module, error classes included.
+//! bzip2 with any number of streams, read as numcodecs reads it through Python's `bz2` module, with the same error
+//! classes.
 //! <https://sourceware.org/bzip2/manual/manual.html>
 #![allow(unsafe_code)]
 
@@ -7,15 +8,15 @@ use std::io;
 
 use libbz2_rs_sys as sys;
 
-use super::output::{append, fill_beside, too_long};
-use super::{Cost, Step};
+use crate::codec::output::{append, fill_beside, too_long};
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
-/// What one call may be given: the library counts in 32 bits.
-const PIECE: usize = c_uint::MAX as usize;
-/// The most that a block decodes to: it has up to 900 000 bytes, and five of them stand for 259 at most.
-const BLOCK: usize = 900_000 / 5 * 259;
+/// The most bytes that one call takes: the library counts in 32 bits.
+const MAX_CALL: usize = c_uint::MAX as usize;
+/// The most bytes that a block decodes to: it has up to 900,000 bytes, five of which stand for at most 259.
+const MAX_DECODED_BLOCK: usize = 900_000 / 5 * 259;
 
 /// The `numcodecs.bz2` codec.
 #[derive(Debug, Clone, Copy)]
@@ -24,13 +25,13 @@ pub struct Bz2 {
 }
 
 impl Bz2 {
-    /// `level` from 1 to 9. Any other is refused when encoding, as numcodecs does: reading needs none.
+    /// `level` from 1 to 9. Any other is refused only when encoding, as in numcodecs: decoding needs no level.
     pub fn new(level: i32) -> Self {
         Self { level }
     }
 }
 
-/// The class that Python's module raises for `code`.
+/// The error for the library's `code`, of the class that Python's module raises.
 fn refused(code: c_int) -> Error {
     match code {
         sys::BZ_MEM_ERROR => Error::new(Kind::Memory, "cannot allocate a bzip2 context"),
@@ -45,20 +46,20 @@ fn refused(code: c_int) -> Error {
 
 type End = unsafe extern "C" fn(*mut sys::bz_stream) -> c_int;
 
-/// A stream under way. Boxed, since the library remembers its address.
-struct Stream {
+/// A stream in progress. Boxed, since the library remembers its address.
+struct Bz2Stream {
     raw: Box<sys::bz_stream>,
     end: End,
 }
 
-impl Drop for Stream {
+impl Drop for Bz2Stream {
     fn drop(&mut self) {
-        // SAFETY: initialised by the call that `end` belongs to, and ended once.
+        // SAFETY: initialised by the function that `end` pairs with, and ended once.
         unsafe { (self.end)(&raw mut *self.raw) };
     }
 }
 
-impl Stream {
+impl Bz2Stream {
     fn new(end: End, start: impl FnOnce(*mut sys::bz_stream) -> c_int) -> Result<Self> {
         let mut raw = Box::new(sys::bz_stream {
             next_in: std::ptr::null(),
@@ -81,7 +82,7 @@ impl Stream {
     }
 
     fn decoder() -> Result<Self> {
-        // SAFETY: a stream without state or allocator, which means the library's own.
+        // SAFETY: a stream without state; no allocator means the library's own.
         Self::new(sys::BZ2_bzDecompressEnd, |raw| unsafe { sys::BZ2_bzDecompressInit(raw, 0, 0) })
     }
 
@@ -90,22 +91,22 @@ impl Stream {
         Self::new(sys::BZ2_bzCompressEnd, |raw| unsafe { sys::BZ2_bzCompressInit(raw, level, 0, 0) })
     }
 
-    /// Calls `step` until the stream ends, the input is used up or the place is full. Moves `input` past what was
-    /// consumed; returns how much was written and whether the stream has ended. `step` is told whether all that is left
-    /// of the input is before it.
+    /// Calls `step` until the stream ends, the input is used up or the output is full. Moves `input` past the consumed
+    /// bytes; returns how many bytes were written and whether the stream has ended. `step` is told whether it sees all
+    /// of the remaining input.
     fn run(
         &mut self,
         step: impl Fn(*mut sys::bz_stream, bool) -> c_int,
         input: &mut &[u8],
-        mut place: OutBytes<'_>,
+        mut out: OutBytes<'_>,
     ) -> Result<(usize, bool)> {
         let mut written = 0;
         loop {
-            let (given, room) = (input.len().min(PIECE), (place.len() - written).min(PIECE));
+            let (given, room) = (input.len().min(MAX_CALL), (out.len() - written).min(MAX_CALL));
             let raw = &mut *self.raw;
             raw.next_in = input.as_ptr().cast();
             raw.avail_in = given as c_uint;
-            raw.next_out = place.as_mut_ptr().wrapping_add(written).cast();
+            raw.next_out = out.as_mut_ptr().wrapping_add(written).cast();
             raw.avail_out = room as c_uint;
             let code = step(&raw mut *raw, given == input.len());
             let (consumed, produced) = (given - raw.avail_in as usize, room - raw.avail_out as usize);
@@ -122,16 +123,16 @@ impl Stream {
         }
     }
 
-    fn decode(&mut self, input: &mut &[u8], place: OutBytes<'_>) -> Result<(usize, bool)> {
-        // SAFETY: `run` gives a stream with an input that can be read and, as every place, an output that can be written
-        // for their lengths; it was initialised for decoding.
-        self.run(|raw, _| unsafe { sys::BZ2_bzDecompress(raw) }, input, place)
+    fn decode(&mut self, input: &mut &[u8], out: OutBytes<'_>) -> Result<(usize, bool)> {
+        // SAFETY: `run` passes a stream whose input can be read and whose output can be written for their lengths; it
+        // was initialised for decoding.
+        self.run(|raw, _| unsafe { sys::BZ2_bzDecompress(raw) }, input, out)
     }
 
-    /// Decodes to the end of the block, where its checksum is, and keeps nothing.
+    /// Decodes to the end of the block, where its checksum is, and discards the output.
     fn finish_block(&mut self, input: &mut &[u8]) -> Result<()> {
         let mut passing = [0; 1 << 14];
-        for _ in 0..BLOCK.div_ceil(passing.len()) {
+        for _ in 0..MAX_DECODED_BLOCK.div_ceil(passing.len()) {
             let (written, ended) = self.decode(input, OutBytes::from(&mut passing[..]))?;
             if ended || written < passing.len() {
                 break;
@@ -140,16 +141,16 @@ impl Stream {
         Ok(())
     }
 
-    fn encode(&mut self, input: &mut &[u8], place: OutBytes<'_>) -> Result<(usize, bool)> {
+    fn encode(&mut self, input: &mut &[u8], out: OutBytes<'_>) -> Result<(usize, bool)> {
         let action = |all| if all { sys::BZ_FINISH } else { sys::BZ_RUN };
-        // SAFETY: as above, initialised for encoding.
-        self.run(|raw, all| unsafe { sys::BZ2_bzCompress(raw, action(all)) }, input, place)
+        // SAFETY: as above, but initialised for encoding.
+        self.run(|raw, all| unsafe { sys::BZ2_bzCompress(raw, action(all)) }, input, out)
     }
 }
 
-/// Decodes one stream onto `out` and moves `input` past it. False if the input ends first.
+/// Appends one decoded stream to `out` and moves `input` past it. False if the input ends first.
 fn decode_one(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool> {
-    let mut stream = Stream::decoder()?;
+    let mut stream = Bz2Stream::decoder()?;
     let start = out.len();
     loop {
         let produced = out.len() - start;
@@ -158,12 +159,12 @@ fn decode_one(input: &mut &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool
         }
         let room = produced.max(input.len()).max(1 << 14).min((limit - produced).saturating_add(1));
         let mut ended = false;
-        let fill = |place: OutBytes<'_>| {
-            let (written, end) = stream.decode(input, place)?;
+        let fill = |spare: OutBytes<'_>| {
+            let (written, end) = stream.decode(input, spare)?;
             ended = end;
             Ok(written)
         };
-        // SAFETY: bzip2 has written as many bytes as it counts.
+        // SAFETY: bzip2 has written as many bytes as it reports.
         unsafe { append(out, room, fill)? };
         let written = out.len() - start - produced;
         if ended || written < room {
@@ -177,23 +178,23 @@ impl Step for Bz2 {
         if !(1..=9).contains(&self.level) {
             return Err(Error::value(format!("invalid bz2 level {}, expected 1 to 9", self.level)));
         }
-        let mut stream = Stream::encoder(self.level)?;
-        // The manual's bound: a hundredth and 600 bytes more.
+        let mut stream = Bz2Stream::encoder(self.level)?;
+        // The manual's bound: one percent and 600 bytes more than the input.
         let bound = input.len() + input.len() / 100 + 600;
         let mut rest = input;
-        let fill = |place: OutBytes<'_>| match stream.encode(&mut rest, place)? {
+        let fill = |spare: OutBytes<'_>| match stream.encode(&mut rest, spare)? {
             (written, true) => Ok(written),
             (written, false) => Err(Error::runtime(format!("bzip2 needs more than {written} of {bound} bytes"))),
         };
-        // SAFETY: bzip2 has written as many bytes as it counts.
+        // SAFETY: bzip2 has written as many bytes as it reports.
         unsafe { append(out, bound, fill) }
     }
 
-    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
-        let (len, mut rest) = (place.len(), input);
-        match Stream::decoder()?.decode(&mut rest, place.reborrow()) {
+    fn decode_into(&self, input: &[u8], mut out: OutBytes<'_>) -> Result<()> {
+        let (len, mut rest) = (out.len(), input);
+        match Bz2Stream::decoder()?.decode(&mut rest, out.reborrow()) {
             Ok((written, true)) if written == len && rest.is_empty() => Ok(()),
-            _ => fill_beside(place, |out, limit| self.decode_onto(input, out, limit)),
+            _ => fill_beside(out, |buffer, limit| self.decode_onto(input, buffer, limit)),
         }
     }
 
@@ -206,7 +207,7 @@ impl Step for Bz2 {
                 Ok(false) => {
                     return Err(Error::value(format!("the {} bytes end before the end-of-stream marker", input.len())));
                 }
-                // What follows a stream and is none itself does not count.
+                // Trailing bytes that are no stream are ignored.
                 Err(Error { kind: Kind::Io(_), .. }) if streams > 0 => {
                     out.truncate(before);
                     return Ok(());
@@ -218,7 +219,7 @@ impl Step for Bz2 {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        Cost { encode: 100.0, decode: 40.0 }
+        Cost::BZ2
     }
 }
 

@@ -1,34 +1,35 @@
-//! What numcodecs' checksums have in common: four little-endian bytes before or after the data, checked and stripped.
-//! Each algorithm has a file of its own.
+//! The framing that numcodecs' checksums share: four little-endian bytes before or after the data, checked and
+//! stripped. Each algorithm has its own file.
 
-use super::Step;
-use super::output::{copy_exactly, reserve, too_long};
+use crate::codec::Step;
+use crate::codec::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
-const LENGTH: usize = 4;
+/// Bytes of a stored checksum.
+pub(super) const CHECKSUM_BYTES: usize = 4;
 
-/// One way to sum up bytes.
+/// A checksum algorithm.
 pub trait Algorithm: Send + Sync + std::fmt::Debug {
-    /// numcodecs' name.
+    /// numcodecs' name for it.
     const NAME: &'static str;
 
     /// The checksum of `data`.
     fn sum(&self, data: &[u8]) -> u32;
 
-    /// The class for `stored` bytes that are too few; `None` if they are enough.
+    /// The error class if `stored` bytes are too few to decode; `None` if they are enough.
     fn refuses_stored(&self, stored: usize) -> Option<Kind> {
-        (stored < LENGTH).then_some(Kind::Value)
+        (stored < CHECKSUM_BYTES).then_some(Kind::Value)
     }
 
-    /// The class for `data` bytes that cannot be encoded; `None` if they can.
+    /// The error class if `data` bytes cannot be encoded; `None` if they can.
     fn refuses_data(&self, data: usize) -> Option<Kind> {
         let _ = data;
         None
     }
 }
 
-/// Where the checksum is.
+/// Where the checksum is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Location {
     /// Before the data.
@@ -57,8 +58,8 @@ impl<A: Algorithm> Checksum<A> {
             return Err(short(kind));
         }
         let parts = match self.location {
-            Location::Start => input.split_first_chunk::<LENGTH>(),
-            Location::End => input.split_last_chunk::<LENGTH>().map(|(data, stored)| (stored, data)),
+            Location::Start => input.split_first_chunk::<CHECKSUM_BYTES>(),
+            Location::End => input.split_last_chunk::<CHECKSUM_BYTES>().map(|(data, stored)| (stored, data)),
         };
         let (stored, data) = parts.ok_or_else(|| short(Kind::Value))?;
         if validate {
@@ -77,9 +78,9 @@ impl<A: Algorithm> Checksum<A> {
 impl<A: Algorithm> Step for Checksum<A> {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         if let Some(kind) = self.algorithm.refuses_data(input.len()) {
-            return Err(Error::new(kind, format!("{} cannot sum up {} bytes", A::NAME, input.len())));
+            return Err(Error::new(kind, format!("{} has no checksum of {} bytes", A::NAME, input.len())));
         }
-        reserve(out, input.len().saturating_add(LENGTH))?;
+        reserve(out, input.len().saturating_add(CHECKSUM_BYTES))?;
         let sum = self.algorithm.sum(input).to_le_bytes();
         if self.location == Location::Start {
             out.extend_from_slice(&sum);
@@ -91,8 +92,8 @@ impl<A: Algorithm> Step for Checksum<A> {
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
-        copy_exactly(self.strip(input, true)?, place)
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
+        copy_exactly(self.strip(input, true)?, out)
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
@@ -110,7 +111,7 @@ impl<A: Algorithm> Step for Checksum<A> {
     }
 
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
-        decoded.checked_add(LENGTH)
+        decoded.checked_add(CHECKSUM_BYTES)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The CRC-32 of zlib and gzip, by libdeflate, which has it for gzip already.
+//! The CRC-32 of gzip by libdeflate, which gzip needs already.
 //! <https://datatracker.ietf.org/doc/html/rfc1952#section-8>
 #![allow(unsafe_code)]
 

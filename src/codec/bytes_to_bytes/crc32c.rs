@@ -1,14 +1,12 @@
-//! The crc32c checksum: four little-endian bytes after the data; and numcodecs' codec of the same name, which may have
+//! The crc32c checksum, four little-endian bytes after the data; and numcodecs' codec of the same name, which may store
 //! them before the data and raises another class.
 //! <https://zarr-specs.readthedocs.io/en/latest/v3/codecs/crc32c/>
 
-use super::Step;
-use super::checksum::Algorithm;
-use super::output::{copy_exactly, reserve, too_long};
+use super::checksum::{Algorithm, CHECKSUM_BYTES};
+use crate::codec::Step;
+use crate::codec::output::{copy_exactly, reserve, too_long};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
-
-const LENGTH: usize = 4;
 
 /// The `crc32c` codec; it has no configuration.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +14,11 @@ pub struct Crc32c;
 
 /// `input` without its checksum, which is compared only if `validate`.
 fn strip(input: &[u8], validate: bool) -> Result<&[u8]> {
-    let Some((data, stored)) = input.split_last_chunk::<LENGTH>() else {
-        return Err(Error::value(format!("{} bytes cannot hold the {LENGTH} bytes of a crc32c checksum", input.len())));
+    let Some((data, stored)) = input.split_last_chunk::<CHECKSUM_BYTES>() else {
+        return Err(Error::value(format!(
+            "{} bytes cannot hold the {CHECKSUM_BYTES} bytes of a crc32c checksum",
+            input.len()
+        )));
     };
     if validate {
         let (stored, computed) = (u32::from_le_bytes(*stored), ::crc32c::crc32c(data));
@@ -32,14 +33,14 @@ fn strip(input: &[u8], validate: bool) -> Result<&[u8]> {
 
 impl Step for Crc32c {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        reserve(out, input.len().saturating_add(LENGTH))?;
+        reserve(out, input.len().saturating_add(CHECKSUM_BYTES))?;
         out.extend_from_slice(input);
         out.extend_from_slice(&::crc32c::crc32c(input).to_le_bytes());
         Ok(())
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
-        copy_exactly(strip(input, true)?, place)
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
+        copy_exactly(strip(input, true)?, out)
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
@@ -57,7 +58,7 @@ impl Step for Crc32c {
     }
 
     fn encoded_size(&self, decoded: usize) -> Option<usize> {
-        decoded.checked_add(LENGTH)
+        decoded.checked_add(CHECKSUM_BYTES)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What gzip and zlib share: libdeflate where the length is known, zlib where it is not or where something is wrong,
-//! since only a streaming decoder meets errors in the order in which Python's modules raise them. No headers.
+//! Shared by gzip, zlib and ZIP: libdeflate where the length is known, zlib where it is not or where something is
+//! wrong, since only a streaming decoder meets errors in the order in which Python's modules raise them. No headers.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -9,12 +9,11 @@ use std::ptr::NonNull;
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflate_sys as sys;
 
-use super::Cost;
-use super::output::{append, reserve, too_long};
+use crate::codec::output::{append, reserve, too_long};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
-/// libdeflate's decoding and encoding calls; those of gzip and zlib have the same signatures.
+/// libdeflate's decoding and encoding functions, whose signatures are the same for gzip, zlib and bare streams.
 pub(super) type Decode = unsafe extern "C" fn(
     *mut sys::libdeflate_decompressor,
     *const c_void,
@@ -28,11 +27,6 @@ pub(super) type Encode =
     unsafe extern "C" fn(*mut sys::libdeflate_compressor, *const c_void, usize, *mut c_void, usize) -> usize;
 pub(super) type Bound = unsafe extern "C" fn(*mut sys::libdeflate_compressor, usize) -> usize;
 
-/// How long it takes at `level`, of which a negative one is 6.
-pub(super) fn cost_per_kib(level: i32) -> Cost {
-    Cost { encode: 10.0 * f64::from(if level < 0 { 6 } else { level }), decode: 2.0 }
-}
-
 /// The libdeflate level for each level of zlib from 0 to 9: the fastest whose output is at most 2 % longer than zlib's.
 /// Measured on 64 KiB and 1 MiB of counts, noisy and rounded floats, bytes, text and labels (segmentations of 50:1 and
 /// more); only labels of 1 MiB at 6, 8 and 9 are 3 to 4 % longer, where the next level would cost twice the time.
@@ -42,7 +36,7 @@ struct Decompressor(NonNull<sys::libdeflate_decompressor>);
 
 impl Drop for Decompressor {
     fn drop(&mut self) {
-        // SAFETY: allocated by the library and freed once.
+        // SAFETY: the library allocated it, and it is freed once.
         unsafe { sys::libdeflate_free_decompressor(self.0.as_ptr()) }
     }
 }
@@ -66,25 +60,25 @@ fn no_memory() -> Error {
     Error::new(Kind::Memory, "cannot allocate a libdeflate context")
 }
 
-/// Decodes one stream with its header and trailer to the front of `place`. Returns how much was consumed and written,
-/// or `None` for anything but success: the cause is for [`inflate`] to find. More of the place than the returned length
-/// may be written. `decode` is one of libdeflate's, as [`encode_at_once`]'s are.
-pub(super) fn decode_at_once(decode: Decode, input: &[u8], mut place: OutBytes<'_>) -> Result<Option<(usize, usize)>> {
+/// Decodes one stream with its header and trailer to the front of `out`, by `decode`, one of libdeflate's functions.
+/// Returns how many bytes were consumed and written, or `None` for anything but success: [`inflate`] finds the cause.
+/// More of `out` than the returned length may be written.
+pub(super) fn decode_at_once(decode: Decode, input: &[u8], mut out: OutBytes<'_>) -> Result<Option<(usize, usize)>> {
     let kept = match DECOMPRESSOR.take() {
         Some(kept) => kept,
         // SAFETY: no precondition.
         None => Decompressor(NonNull::new(unsafe { sys::libdeflate_alloc_decompressor() }).ok_or_else(no_memory)?),
     };
     let (mut consumed, mut written) = (0, 0);
-    // SAFETY: the decompressor is live and this thread's own; the input can be read and, as every place, the place be
-    // written for its length.
+    // SAFETY: the decompressor is live and this thread's own; the input can be read and the output written for their
+    // lengths.
     let result = unsafe {
         decode(
             kept.0.as_ptr(),
             input.as_ptr().cast(),
             input.len(),
-            place.as_mut_ptr().cast(),
-            place.len(),
+            out.as_mut_ptr().cast(),
+            out.len(),
             &raw mut consumed,
             &raw mut written,
         )
@@ -93,7 +87,7 @@ pub(super) fn decode_at_once(decode: Decode, input: &[u8], mut place: OutBytes<'
     Ok((result == sys::libdeflate_result_LIBDEFLATE_SUCCESS).then_some((consumed, written)))
 }
 
-/// Appends the encoded form of `input` at zlib's `level` of 0 to 9.
+/// Appends the encoded form of `input` at zlib's `level`, 0 to 9, by `encode` and `bound`, which are libdeflate's.
 pub(super) fn encode_at_once(
     encode: Encode,
     bound: Bound,
@@ -104,18 +98,18 @@ pub(super) fn encode_at_once(
     let kept = if let Some(kept) = COMPRESSOR.take().filter(|kept| kept.1 == level) {
         kept
     } else {
-        // SAFETY: no precondition; a level out of range gives null.
+        // SAFETY: no precondition; null for a level out of range.
         let allocated = unsafe { sys::libdeflate_alloc_compressor(LEVELS[level]) };
         Compressor(NonNull::new(allocated).ok_or_else(no_memory)?, level)
     };
     let context = kept.0.as_ptr();
     // SAFETY: the compressor is live and this thread's own.
     let capacity = unsafe { bound(context, input.len()) };
-    let fill = |mut place: OutBytes<'_>| {
-        // SAFETY: the compressor as above; the input can be read and, as every place, the place be written for its length.
+    let fill = |mut spare: OutBytes<'_>| {
+        // SAFETY: the compressor as above; the input can be read and `spare` written for their lengths.
         let written =
-            unsafe { encode(context, input.as_ptr().cast(), input.len(), place.as_mut_ptr().cast(), place.len()) };
-        // Zero means that the place was too short, which the bound excludes.
+            unsafe { encode(context, input.as_ptr().cast(), input.len(), spare.as_mut_ptr().cast(), spare.len()) };
+        // Zero means that the output was too short, which the bound excludes.
         if written == 0 {
             Err(Error::runtime(format!("libdeflate needs more than {capacity} bytes")))
         } else {
@@ -128,10 +122,11 @@ pub(super) fn encode_at_once(
     result
 }
 
-/// Decodes one deflate stream onto `out`, framed as zlib does if `zlib`, else bare. Returns the length consumed.
+/// Appends one decoded deflate stream to `out`; the stream has zlib's framing if `zlib`, otherwise none. Returns the
+/// length consumed.
 ///
 /// # Errors
-/// `Zlib` for damage, `TooLong` beyond `limit`, and `Eof` where the input ends first.
+/// `Zlib` for damage, `TooLong` beyond `limit`, and `Eof` if the input ends before the stream does.
 pub(super) fn inflate(zlib: bool, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<usize> {
     STREAM.with_borrow_mut(|slot| {
         let stream = slot.get_or_insert_with(|| Decompress::new(zlib));
@@ -160,28 +155,28 @@ pub(super) fn inflate(zlib: bool, input: &[u8], out: &mut Vec<u8>, limit: usize)
     })
 }
 
-/// The checksum of gzip and ZIP over `data`, after `crc` over what came before; 0 for nothing.
+/// Continues `crc`, the checksum of gzip and ZIP over the preceding bytes (0 for none), over `data`.
 pub(crate) fn crc32(crc: u32, data: &[u8]) -> u32 {
     // SAFETY: a live slice.
     unsafe { sys::libdeflate_crc32(crc, data.as_ptr().cast(), data.len()) }
 }
 
-/// Decodes one bare stream, an entry of a ZIP archive that claims to hold `claimed` bytes, onto `out`, as Python's zipfile
-/// does: no byte more than claimed is given, and a stream that ends early gives what it has. The entry's checksum, which
-/// the caller checks, is what tells of both.
+/// Appends one decoded bare stream to `out`: an entry of a ZIP archive that claims to hold `claimed` bytes. As in
+/// Python's zipfile, decoding stops after the claimed bytes, and a stream that ends early yields the bytes before its
+/// end. The caller compares the entry's checksum, which detects both.
 ///
 /// # Errors
 /// `Zlib` for damage, `TooLong` beyond `most` bytes.
 pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut Vec<u8>) -> Result<()> {
-    /// What deflate can make of one byte, at the very most.
-    const RATIO: usize = 1032;
+    /// The most bytes that one byte of deflate decodes to.
+    const MAX_RATIO: usize = 1032;
     let start = out.len();
     let claim = usize::try_from(claimed).unwrap_or(usize::MAX);
-    // No room is made for a claim that cannot be true.
-    if claim <= most.min(input.len().saturating_mul(RATIO)) {
+    // No memory is reserved for a claim that cannot be true.
+    if claim <= most.min(input.len().saturating_mul(MAX_RATIO)) {
         let mut whole = false;
-        let fill = |place: OutBytes<'_>| {
-            let decoded = decode_at_once(sys::libdeflate_deflate_decompress_ex, input, place)?;
+        let fill = |spare: OutBytes<'_>| {
+            let decoded = decode_at_once(sys::libdeflate_deflate_decompress_ex, input, spare)?;
             whole = decoded.is_some();
             Ok(decoded.map_or(0, |(_, written)| written))
         };
@@ -193,7 +188,7 @@ pub(crate) fn inflate_entry(input: &[u8], claimed: u64, most: usize, out: &mut V
     }
     match inflate(false, input, out, most.min(claim)) {
         Err(Error { kind: Kind::TooLong, .. }) if claim <= most => out.truncate(start.saturating_add(claim)),
-        // The decoder has room for one byte more than it may give.
+        // The decoder has room for one byte more than is claimed.
         Err(Error { kind: Kind::Eof, .. }) => out.truncate(start.saturating_add(claim)),
         outcome => return outcome.map(drop),
     }

@@ -1,10 +1,11 @@
-//! gzip with any number of members, as numcodecs reads it through Python's `gzip` module, error classes included.
+//! gzip with any number of members, read as numcodecs reads it through Python's `gzip` module, with the same error
+//! classes.
 //! <https://datatracker.ietf.org/doc/html/rfc1952>
 use libdeflate_sys as sys;
 
-use super::deflate::{self, crc32, decode_at_once, encode_at_once, inflate};
-use super::output::fill_beside;
-use super::{Cost, Step};
+use super::deflate::{crc32, decode_at_once, encode_at_once, inflate};
+use crate::codec::output::fill_beside;
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -15,7 +16,8 @@ pub struct Gzip {
 }
 
 impl Gzip {
-    /// `level` from 0 to 9, or -1 for 6. Any other is refused when encoding, as numcodecs does: reading needs none.
+    /// `level` from 0 to 9, or -1 for 6. Any other is refused only when encoding, as in numcodecs: decoding needs no
+    /// level.
     pub fn new(level: i32) -> Self {
         Self { level }
     }
@@ -25,15 +27,16 @@ fn bad(message: impl Into<String>) -> Error {
     Error::new(Kind::BadGzip, message)
 }
 
-/// The first `N` bytes of `input`, which moves past them.
+/// Returns the first `N` bytes of `input` and moves `input` past them.
 fn take<const N: usize>(input: &mut &[u8]) -> Result<[u8; N]> {
-    let ended = || Error::new(Kind::Eof, format!("{} bytes are left of a gzip stream, {N} are needed", input.len()));
+    let ended =
+        || Error::new(Kind::Eof, format!("the gzip stream ends early: {} bytes are left, expected {N}", input.len()));
     let (head, rest) = input.split_first_chunk::<N>().ok_or_else(ended)?;
     *input = rest;
     Ok(*head)
 }
 
-/// Moves `input` past a member's header. Python checks no more of it than this.
+/// Moves `input` past a member's header, checking no more of it than Python does.
 fn skip_header(input: &mut &[u8]) -> Result<()> {
     let magic = &input[..input.len().min(2)];
     if magic != [0x1F, 0x8B] {
@@ -49,7 +52,7 @@ fn skip_header(input: &mut &[u8]) -> Result<()> {
             take::<1>(input)?;
         }
     }
-    // Texts end at a zero byte or, without an error yet, at the end of the input.
+    // Name and comment end at a zero byte or at the end of the input, which is no error here.
     for _ in 0..u8::from(name) + u8::from(comment) {
         let end = input.iter().position(|byte| *byte == 0).map_or(input.len(), |zero| zero + 1);
         *input = &input[end..];
@@ -60,13 +63,13 @@ fn skip_header(input: &mut &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Past the zero bytes that may pad a file after each member.
+/// `input` without the zero bytes that may follow a member.
 fn skip_padding(input: &[u8]) -> &[u8] {
     let start = input.iter().position(|byte| *byte != 0).unwrap_or(input.len());
     &input[start..]
 }
 
-/// All members in turn, each error raised where Python's module raises it.
+/// Decodes all members in turn; each error is raised where Python's module raises it.
 fn decode_stream(mut input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
     let start = out.len();
     while !input.is_empty() {
@@ -89,19 +92,19 @@ fn decode_stream(mut input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()
     Ok(())
 }
 
-/// All members by libdeflate; whether they fill `place` exactly. False means no more than "look again".
-fn decode_members(mut input: &[u8], mut place: OutBytes<'_>) -> Result<bool> {
+/// Decodes all members by libdeflate; whether they fill `out` exactly. If not, [`decode_stream`] finds out why.
+fn decode_members(mut input: &[u8], mut out: OutBytes<'_>) -> Result<bool> {
     while !input.is_empty() {
-        let decoded = decode_at_once(sys::libdeflate_gzip_decompress_ex, input, place.reborrow())?;
+        let decoded = decode_at_once(sys::libdeflate_gzip_decompress_ex, input, out.reborrow())?;
         let Some((consumed, written)) = decoded else { return Ok(false) };
-        (_, place) = place.split_at(written);
+        (_, out) = out.split_at(written);
         input = skip_padding(&input[consumed..]);
     }
-    Ok(place.is_empty())
+    Ok(out.is_empty())
 }
 
 impl Step for Gzip {
-    /// The header holds no time, so that equal data gives equal bytes; Python's module writes the current time.
+    /// The header holds no time, so that equal data encodes to equal bytes; Python's module writes the current time.
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let level = match self.level {
             -1 => 6,
@@ -111,11 +114,11 @@ impl Step for Gzip {
         encode_at_once(sys::libdeflate_gzip_compress, sys::libdeflate_gzip_compress_bound, level, input, out)
     }
 
-    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
-        if decode_members(input, place.reborrow())? {
+    fn decode_into(&self, input: &[u8], mut out: OutBytes<'_>) -> Result<()> {
+        if decode_members(input, out.reborrow())? {
             return Ok(());
         }
-        fill_beside(place, |out, limit| decode_stream(input, out, limit))
+        fill_beside(out, |buffer, limit| decode_stream(input, buffer, limit))
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
@@ -123,7 +126,7 @@ impl Step for Gzip {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        deflate::cost_per_kib(self.level)
+        Cost::deflate(self.level)
     }
 }
 

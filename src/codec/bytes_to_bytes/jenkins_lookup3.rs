@@ -1,10 +1,10 @@
-//! Bob Jenkins' lookup3 with 32 bits, HDF5's checksum of metadata. No well-kept crate has it with a start value.
+//! Bob Jenkins' 32-bit lookup3, HDF5's checksum of metadata. No maintained crate has it with a start value.
 //! <https://www.burtleburtle.net/bob/c/lookup3.c>
 
 use super::checksum::Algorithm;
 use crate::error::Kind;
 
-const BLOCK: usize = 12;
+const BLOCK_BYTES: usize = 12;
 
 /// `numcodecs.jenkins_lookup3`.
 #[derive(Debug, Clone)]
@@ -14,18 +14,18 @@ pub struct JenkinsLookup3 {
 }
 
 impl JenkinsLookup3 {
-    /// The hash of `prefix` and the data, from `start`.
+    /// The hash of `prefix` followed by the data, with the start value `start`.
     pub fn new(start: u32, prefix: Vec<u8>) -> Self {
         Self { start, prefix }
     }
 }
 
 #[derive(Clone, Copy)]
-struct State(u32, u32, u32);
+struct Lanes(u32, u32, u32);
 
-impl State {
+impl Lanes {
     #[inline]
-    fn add(self, block: &[u8; BLOCK]) -> Self {
+    fn add(self, block: &[u8; BLOCK_BYTES]) -> Self {
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| block[at + i]));
         Self(self.0.wrapping_add(word(0)), self.1.wrapping_add(word(4)), self.2.wrapping_add(word(8)))
     }
@@ -33,7 +33,7 @@ impl State {
     #[inline]
     fn mix(self) -> Self {
         let Self(mut a, mut b, mut c) = self;
-        // Two halves that differ in their rotations.
+        // Both halves are the same but for their rotations.
         for [first, second, third] in [[4, 6, 8], [16, 19, 4]] {
             a = a.wrapping_sub(c) ^ c.rotate_left(first);
             c = c.wrapping_add(b);
@@ -64,15 +64,15 @@ impl Algorithm for JenkinsLookup3 {
     fn sum(&self, data: &[u8]) -> u32 {
         let length = self.prefix.len().wrapping_add(data.len()) as u32;
         let start = 0xDEAD_BEEF_u32.wrapping_add(length).wrapping_add(self.start);
-        let mut state = State(start, start, start);
-        // The prefix and what fills its last block; the rest stays where it is.
-        let filling = (self.prefix.len().next_multiple_of(BLOCK) - self.prefix.len()).min(data.len());
+        let mut state = Lanes(start, start, start);
+        // The prefix and the data that fills its last block are copied; the rest is read in place.
+        let filling = (self.prefix.len().next_multiple_of(BLOCK_BYTES) - self.prefix.len()).min(data.len());
         let (filling, data) = data.split_at(filling);
         let head = [&self.prefix, filling].concat();
         let (mut last, mut data) = (&head[..], data);
         loop {
-            // A block is mixed only where another follows.
-            while last.len() > BLOCK || (last.len() == BLOCK && !data.is_empty()) {
+            // The last block is not mixed here: `finish` follows it.
+            while last.len() > BLOCK_BYTES || (last.len() == BLOCK_BYTES && !data.is_empty()) {
                 let Some((block, rest)) = last.split_first_chunk() else { break };
                 state = state.add(block).mix();
                 last = rest;
@@ -85,12 +85,12 @@ impl Algorithm for JenkinsLookup3 {
         if last.is_empty() {
             return state.2;
         }
-        let mut block = [0; BLOCK];
+        let mut block = [0; BLOCK_BYTES];
         block[..last.len()].copy_from_slice(last);
         state.add(&block).finish()
     }
 
-    /// numcodecs views the last four bytes as one number and takes the first.
+    /// numcodecs reads the last four bytes as an array of one number and takes its first element.
     fn refuses_stored(&self, stored: usize) -> Option<Kind> {
         match stored {
             0 => Some(Kind::Index),

@@ -6,13 +6,13 @@ use std::ffi::{c_char, c_int};
 
 use lz4_sys as sys;
 
-use super::output::{append, fill_beside, too_long};
-use super::{Step, wrong_length};
+use crate::codec::output::{append, fill_beside, too_long};
+use crate::codec::{Step, wrong_length};
 use crate::error::{Error, Result};
 use crate::memory::OutBytes;
 
 const HEADER: usize = 4;
-/// What numcodecs takes, encoded or not.
+/// The longest buffer that numcodecs takes, encoded or decoded.
 const MAX_BUFFER: usize = 0x7E00_0000;
 
 // Not declared by the crate's bindings.
@@ -33,7 +33,7 @@ pub struct Lz4 {
 }
 
 impl Lz4 {
-    /// `acceleration` from 1, the default; less is 1.
+    /// `acceleration` of 1, the default, or more; less counts as 1.
     pub fn new(acceleration: i32) -> Self {
         Self { acceleration: acceleration.max(1) }
     }
@@ -50,7 +50,7 @@ fn check_size(length: usize) -> Result<()> {
     Ok(())
 }
 
-/// The announced length of `input`, and the block.
+/// The decoded length that `input` announces, and its block.
 fn parts(input: &[u8]) -> Result<(usize, &[u8])> {
     check_size(input.len())?;
     let Some((head, block)) = input.split_first_chunk::<HEADER>() else {
@@ -59,16 +59,16 @@ fn parts(input: &[u8]) -> Result<(usize, &[u8])> {
     let announced = i32::from_le_bytes(*head);
     match usize::try_from(announced) {
         Ok(length) if length > 0 => Ok((length, block)),
-        _ => Err(damaged(&format!("a length of {announced}"))),
+        _ => Err(damaged(&format!("invalid length {announced}"))),
     }
 }
 
-/// Decodes `block` to the front of `place`, all of it if `whole`, else no more than fits.
-fn decode(block: &[u8], mut place: OutBytes<'_>, whole: bool) -> Result<usize> {
+/// Decodes `block` to the front of `out`: all of it if `whole`, otherwise as much as fits.
+fn decode(block: &[u8], mut out: OutBytes<'_>, whole: bool) -> Result<usize> {
     let (from, length) = (block.as_ptr().cast(), block.len() as c_int);
-    let (to, capacity) = (place.as_mut_ptr().cast(), c_int::try_from(place.len()).unwrap_or(c_int::MAX));
-    // SAFETY: the input can be read for its length, which `parts` has checked to fit, and, as every place, the place be
-    // written for its own; the library keeps to both.
+    let (to, capacity) = (out.as_mut_ptr().cast(), c_int::try_from(out.len()).unwrap_or(c_int::MAX));
+    // SAFETY: the input can be read for its length, which `parts` has checked to fit an int, and the output written for
+    // `capacity`; the library keeps to both.
     let got = unsafe {
         if whole {
             sys::LZ4_decompress_safe(from, to, length, capacity)
@@ -86,12 +86,12 @@ impl Step for Lz4 {
         let bound = unsafe { sys::LZ4_compressBound(input.len() as c_int) };
         let start = out.len();
         out.extend_from_slice(&(input.len() as u32).to_le_bytes());
-        let fill = |mut place: OutBytes<'_>| {
-            // SAFETY: the input can be read and, as every place, the place be written for its length; both fit an int.
+        let fill = |mut spare: OutBytes<'_>| {
+            // SAFETY: the input can be read and `spare` written for their lengths, which fit an int.
             let got = unsafe {
                 sys::LZ4_compress_fast(
                     input.as_ptr().cast(),
-                    place.as_mut_ptr().cast(),
+                    spare.as_mut_ptr().cast(),
                     input.len() as c_int,
                     bound,
                     self.acceleration,
@@ -108,27 +108,27 @@ impl Step for Lz4 {
         result
     }
 
-    fn decode_into(&self, input: &[u8], place: OutBytes<'_>) -> Result<()> {
+    fn decode_into(&self, input: &[u8], out: OutBytes<'_>) -> Result<()> {
         let (announced, block) = parts(input)?;
-        if announced != place.len() {
-            // A damaged header announces what its block does not hold, which is another error than a whole one.
-            return fill_beside(place, |out, limit| self.decode_onto(input, out, limit));
+        if announced != out.len() {
+            // The announced length may be damaged, which is another error than a valid block of another length.
+            return fill_beside(out, |buffer, limit| self.decode_onto(input, buffer, limit));
         }
-        match decode(block, place, true)? {
+        match decode(block, out, true)? {
             got if got == announced => Ok(()),
-            got => Err(damaged(&format!("{got} bytes instead of {announced}"))),
+            got => Err(damaged(&wrong_length(got, announced).message)),
         }
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
         let (announced, block) = parts(input)?;
-        // No byte of a block makes more than 255, so this is all that can come; no header is believed beyond it.
+        // One byte of a block decodes to at most 255, so a header that announces more is not trusted.
         let most = block.len().saturating_mul(255);
         if announced > most {
             return Err(damaged(&format!("{} bytes cannot decode to {announced}", block.len())));
         }
         if announced <= limit {
-            let fill = |place: OutBytes<'_>| match decode(block, place, true)? {
+            let fill = |spare: OutBytes<'_>| match decode(block, spare, true)? {
                 got if got == announced => Ok(got),
                 got => Err(damaged(&wrong_length(got, announced).message)),
             };
@@ -137,7 +137,7 @@ impl Step for Lz4 {
         }
         let start = out.len();
         // SAFETY: as above.
-        unsafe { append(out, limit, |place| decode(block, place, false))? };
+        unsafe { append(out, limit, |spare| decode(block, spare, false))? };
         let got = out.len() - start;
         Err(if got < limit { damaged(&wrong_length(got, announced).message) } else { too_long(limit) })
     }

@@ -1,12 +1,12 @@
-//! What the tests of all codecs share: contents, drivers, and the classes of errors as letters. Tests only.
+//! Shared by the tests of all codecs: sample contents, drivers, and error classes as letters. Tests only.
 
-use super::Step;
+use crate::codec::Step;
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
 pub(super) const SIZES: [usize; 5] = [0, 1, 7, 4096, 1 << 20];
 
-/// A slow walk of little-endian u32, as measured data is.
+/// A slow random walk of little-endian u32, like measured data.
 pub(super) fn walk(length: usize) -> Vec<u8> {
     let mut state = 12345_u32;
     let mut value = 0_u32;
@@ -44,7 +44,7 @@ pub(super) fn encoded(codec: &dyn Step, data: &[u8]) -> Vec<u8> {
     out.split_off(6)
 }
 
-/// `decode_into` a place of `length` with guards on both sides that must stay as they are.
+/// `decode_into` with an output of `length` bytes, between guards that must stay unchanged.
 pub(super) fn into(codec: &dyn Step, input: &[u8], length: usize) -> Result<Vec<u8>> {
     let mut room = vec![0xA5; length + 64];
     let result = codec.decode_into(input, OutBytes::from(&mut room[32..32 + length]));
@@ -52,7 +52,7 @@ pub(super) fn into(codec: &dyn Step, input: &[u8], length: usize) -> Result<Vec<
     result.map(|()| room[32..32 + length].to_vec())
 }
 
-/// `decode_span` as [`into`].
+/// `decode_span`, guarded like [`into`].
 pub(super) fn span(
     codec: &dyn Step,
     input: &[u8],
@@ -77,7 +77,7 @@ pub(super) fn onto(codec: &dyn Step, input: &[u8], limit: usize) -> Result<Vec<u
     Ok(out.split_off(6))
 }
 
-/// Both ways of decoding give `data` back, other lengths are `Value`, and nothing was produced beyond a limit.
+/// Both ways of decoding return `data`, other lengths are `Value`, and no limit is exceeded.
 pub(super) fn assert_decodes(codec: &dyn Step, input: &[u8], data: &[u8]) {
     let length = data.len();
     assert!(into(codec, input, length).expect("decodes") == data);
@@ -111,11 +111,11 @@ pub(super) fn letter<T>(result: &Result<T>) -> char {
     }
 }
 
-/// The letters of every truncation of `input` when it is decoded to `length` bytes.
+/// The letters of every truncation of `input`, decoded to `length` bytes.
 pub(super) fn truncations(codec: &dyn Step, input: &[u8], length: usize) -> String {
     (0..input.len())
         .map(|end| {
-            // Of its own size, so that a sanitizer would see a read beyond it.
+            // Its own allocation, so that a sanitizer sees reads past its end.
             let part = input[..end].to_vec();
             let _ = onto(codec, &part, length);
             letter(&into(codec, &part, length))
@@ -123,7 +123,7 @@ pub(super) fn truncations(codec: &dyn Step, input: &[u8], length: usize) -> Stri
         .collect()
 }
 
-/// The letters of every flip of one bit of `input` from byte `first` on.
+/// The letters of every single-bit flip of `input` from byte `first` on.
 pub(super) fn flips(codec: &dyn Step, input: &[u8], first: usize, length: usize) -> String {
     (first * 8..input.len() * 8)
         .map(|bit| {
@@ -135,7 +135,7 @@ pub(super) fn flips(codec: &dyn Step, input: &[u8], first: usize, length: usize)
         .collect()
 }
 
-/// The letters in order with their counts, which with [`crc32`] says enough of a long string.
+/// The letters in order with their counts, which together with [`crc32`] identify a long string.
 pub(super) fn counts(letters: &str) -> Vec<(char, usize)> {
     let mut sorted: Vec<char> = letters.chars().collect();
     sorted.sort_unstable();

@@ -1,11 +1,11 @@
-//! zlib streams, as numcodecs reads them through Python's `zlib` module: one stream, and nothing after it is looked at.
+//! zlib, read as numcodecs reads it through Python's `zlib` module: one stream, and anything after it is ignored.
 //! <https://datatracker.ietf.org/doc/html/rfc1950>
 
 use libdeflate_sys as sys;
 
-use super::deflate::{self, decode_at_once, encode_at_once, inflate};
-use super::output::fill_beside;
-use super::{Cost, Step};
+use super::deflate::{decode_at_once, encode_at_once, inflate};
+use crate::codec::output::fill_beside;
+use crate::codec::{Cost, Step};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
@@ -16,7 +16,8 @@ pub struct Zlib {
 }
 
 impl Zlib {
-    /// `level` from 0 to 9, or -1 for 6. Any other is refused when encoding, as numcodecs does: reading needs none.
+    /// `level` from 0 to 9, or -1 for 6. Any other is refused only when encoding, as in numcodecs: decoding needs no
+    /// level.
     pub fn new(level: i32) -> Self {
         Self { level }
     }
@@ -32,15 +33,15 @@ impl Step for Zlib {
         encode_at_once(sys::libdeflate_zlib_compress, sys::libdeflate_zlib_compress_bound, level, input, out)
     }
 
-    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
-        match decode_at_once(sys::libdeflate_zlib_decompress_ex, input, place.reborrow())? {
-            Some((_, written)) if written == place.len() => Ok(()),
-            _ => fill_beside(place, |out, limit| self.decode_onto(input, out, limit)),
+    fn decode_into(&self, input: &[u8], mut out: OutBytes<'_>) -> Result<()> {
+        match decode_at_once(sys::libdeflate_zlib_decompress_ex, input, out.reborrow())? {
+            Some((_, written)) if written == out.len() => Ok(()),
+            _ => fill_beside(out, |buffer, limit| self.decode_onto(input, buffer, limit)),
         }
     }
 
     fn decode_onto(&self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<()> {
-        // Python's module has one class for all; a stream that ends early is no exception.
+        // Python's module raises one class for everything, including a stream that ends early.
         inflate(true, input, out, limit).map(drop).map_err(|error| match error.kind {
             Kind::Eof => Error::new(Kind::Zlib, format!("incomplete or truncated stream: {}", error.message)),
             _ => error,
@@ -48,7 +49,7 @@ impl Step for Zlib {
     }
 
     fn cost_per_kib(&self) -> Cost {
-        deflate::cost_per_kib(self.level)
+        Cost::deflate(self.level)
     }
 }
 

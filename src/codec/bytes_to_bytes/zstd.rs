@@ -1,26 +1,26 @@
-//! Zstandard by the reference library, with one context of each kind in each thread.
-//! Which bytes are refused follows numcodecs. <https://datatracker.ietf.org/doc/html/rfc8878>
+//! Zstandard by the reference library, with one encoder and one decoder for each thread. Refuses the bytes that
+//! numcodecs refuses. <https://datatracker.ietf.org/doc/html/rfc8878>
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
 
 use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, WriteBuf};
 
-use super::output::{append, fill_beside, reserve, too_long};
-use super::{Cost, Step, wrong_length};
+use crate::codec::output::{append, fill_beside, reserve, too_long};
+use crate::codec::{Cost, Step, wrong_length};
 use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 
 const MAGIC: u32 = 0xFD2F_B528;
-/// The streaming decoder, and so numcodecs, refuses larger windows in a frame without a content size.
+/// The largest window in a frame without a content size that the streaming decoder, and so numcodecs, accepts.
 const MAX_WINDOW: u64 = (1 << 27) + 1;
-/// What decodes in one call has no such bound.
+/// The largest window in any other frame: decoding in one call has no bound.
 const ANY_WINDOW: u32 = if cfg!(target_pointer_width = "64") { 31 } else { 30 };
-/// The most that a byte can make: a block is at least four of them and makes at most 128 KiB.
-const RATIO: usize = 1 << 15;
-/// An encoding context that has grown past this is not kept: level 22 on large chunks takes hundreds of megabytes.
-/// Nor is one that failed, which may be in the middle of a frame.
-const KEPT_CONTEXT: usize = 64 << 20;
+/// The most bytes that one byte decodes to: a block has at least four bytes and decodes to at most 128 KiB.
+const MAX_RATIO: usize = 1 << 15;
+/// An encoding context that has grown past this many bytes is not kept: level 22 on large chunks takes hundreds of
+/// megabytes. Neither is a context that failed, since it may be in the middle of a frame.
+const MAX_KEPT_CONTEXT: usize = 64 << 20;
 
 thread_local! {
     static DECODER: RefCell<Option<DCtx<'static>>> = const { RefCell::new(None) };
@@ -35,18 +35,18 @@ pub struct Zstd {
 }
 
 impl Zstd {
-    /// `level` as in zstd, clamped to what the library has (-131072 to 22); 0 is its default, 3.
+    /// `level` as in zstd, clamped to the library's range (-131072 to 22); 0 is its default, 3.
     pub fn new(level: i32, checksum: bool) -> Self {
         Self { level, checksum }
     }
 }
 
-/// A place as zstd-safe takes outputs.
-struct Target<'a>(OutBytes<'a>);
+/// Output bytes in the form that zstd-safe takes.
+struct ZstdOutput<'a>(OutBytes<'a>);
 
-// SAFETY: every place can be written for its length, nothing is claimed to be readable, and whoever made the place
-// accounts for what was written.
-unsafe impl WriteBuf for Target<'_> {
+// SAFETY: `OutBytes` can be written for its whole length, nothing is claimed to be readable, and the callers of
+// `decompress` and `compress2` account for the written bytes by the returned length.
+unsafe impl WriteBuf for ZstdOutput<'_> {
     fn as_slice(&self) -> &[u8] {
         &[]
     }
@@ -67,11 +67,11 @@ fn no_context() -> Error {
     Error::new(Kind::Memory, "cannot allocate a zstd context")
 }
 
-/// How many bytes the frames of `input` announce together; `None` if one of them does not say.
+/// The sum of the content sizes that the frames of `input` announce; `None` if a frame announces none.
 ///
 /// # Errors
-/// `Runtime` for anything but a sequence of whole frames. numcodecs refuses the same, and its zstd lacks the
-/// formats from before 1.0 too, which this build of the library would decode.
+/// `Runtime` for anything but a sequence of whole frames, as in numcodecs. Formats older than zstd 1.0 are refused too:
+/// this build of the library could decode them, numcodecs' build cannot.
 fn announced(input: &[u8]) -> Result<Option<u64>> {
     let invalid = |at: usize| Error::runtime(format!("zstd decompression error: invalid frame at byte {at}"));
     let mut total = Some(0_u64);
@@ -90,30 +90,30 @@ fn announced(input: &[u8]) -> Result<Option<u64>> {
         }
         at += length;
     }
-    // numcodecs takes an announced length of zero for damage, and so even what it encodes from nothing.
+    // numcodecs takes an announced length of zero for damage, even in its own encoding of empty input.
     if total == Some(0) { Err(invalid(0)) } else { Ok(total) }
 }
 
-/// The window size of a frame without a content size: its descriptor is the sixth byte.
+/// The window size of a frame without a content size, whose window descriptor is the sixth byte.
 fn window(frame: &[u8]) -> u64 {
     let descriptor = frame.get(5).copied().map_or(0, u64::from);
     let base = 1_u64 << (10 + (descriptor >> 3));
     base + (base >> 3) * (descriptor & 7)
 }
 
-/// Decodes all frames in one call and returns the length, or the library's error code.
-fn decompress(input: &[u8], place: OutBytes<'_>) -> Result<std::result::Result<usize, usize>> {
+/// Decodes all frames in one call; returns the decoded length, or the library's error code.
+fn decompress(input: &[u8], out: OutBytes<'_>) -> Result<std::result::Result<usize, usize>> {
     DECODER.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = DCtx::try_create();
         }
         let context = slot.as_mut().ok_or_else(no_context)?;
-        Ok(context.decompress(&mut Target(place), input))
+        Ok(context.decompress(&mut ZstdOutput(out), input))
     })
 }
 
-/// Decodes frames as their bytes arrive, whatever is `announced`, with a context of its own: it holds a window, which the
-/// thread should not keep.
+/// Decodes frame by frame with its own context, which holds a window that the thread should not keep. `announced`: the
+/// frames state their content sizes, which are not trusted, but allow any window.
 fn decompress_stream(input: &[u8], out: &mut Vec<u8>, limit: usize, announced: bool) -> Result<()> {
     let mut context = DCtx::try_create().ok_or_else(no_context)?;
     if announced {
@@ -145,10 +145,10 @@ fn decompress_stream(input: &[u8], out: &mut Vec<u8>, limit: usize, announced: b
 impl Step for Zstd {
     fn encode(&self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let refused = |code| Error::runtime(format!("zstd compression error: {}", zstd_safe::get_error_name(code)));
-        let encode = |context: &mut CCtx<'static>, place: OutBytes<'_>| {
+        let encode = |context: &mut CCtx<'static>, spare: OutBytes<'_>| {
             context.set_parameter(CParameter::CompressionLevel(self.level))?;
             context.set_parameter(CParameter::ChecksumFlag(self.checksum))?;
-            context.compress2(&mut Target(place), input)
+            context.compress2(&mut ZstdOutput(spare), input)
         };
         ENCODER.with_borrow_mut(|slot| {
             if slot.is_none() {
@@ -157,26 +157,28 @@ impl Step for Zstd {
             let context = slot.as_mut().ok_or_else(no_context)?;
             let bound = zstd_safe::compress_bound(input.len());
             // SAFETY: zstd has written as many bytes as it returns.
-            let result = unsafe { append(out, bound, |place| encode(context, place).map_err(refused)) };
-            if result.is_err() || context.sizeof() > KEPT_CONTEXT {
+            let result = unsafe { append(out, bound, |spare| encode(context, spare).map_err(refused)) };
+            if result.is_err() || context.sizeof() > MAX_KEPT_CONTEXT {
                 *slot = None;
             }
             result
         })
     }
 
-    fn decode_into(&self, input: &[u8], mut place: OutBytes<'_>) -> Result<()> {
-        let len = place.len();
+    fn decode_into(&self, input: &[u8], mut out: OutBytes<'_>) -> Result<()> {
+        let len = out.len();
         match announced(input)? {
-            // Damage may be in the length itself, which is another error than sound bytes of another length.
-            Some(total) if total != len as u64 => fill_beside(place, |out, limit| self.decode_onto(input, out, limit)),
-            Some(_) => match decompress(input, place)?.map_err(damaged)? {
+            // The length itself may be damaged, which is another error than valid bytes of another length.
+            Some(total) if total != len as u64 => {
+                fill_beside(out, |buffer, limit| self.decode_onto(input, buffer, limit))
+            }
+            Some(_) => match decompress(input, out)?.map_err(damaged)? {
                 got if got == len => Ok(()),
                 got => Err(wrong_length(got, len)),
             },
-            None => match decompress(input, place.reborrow())? {
+            None => match decompress(input, out.reborrow())? {
                 Ok(got) if got == len => Ok(()),
-                _ => fill_beside(place, |out, limit| decompress_stream(input, out, limit, false)),
+                _ => fill_beside(out, |buffer, limit| decompress_stream(input, buffer, limit, false)),
             },
         }
     }
@@ -185,22 +187,16 @@ impl Step for Zstd {
         let Some(total) = announced(input)? else {
             return decompress_stream(input, out, limit, false);
         };
-        let believed = limit.min(input.len().saturating_mul(RATIO));
+        let believed = limit.min(input.len().saturating_mul(MAX_RATIO));
         let Some(total) = usize::try_from(total).ok().filter(|total| *total <= believed) else {
             return decompress_stream(input, out, limit, true);
         };
-        // SAFETY: zstd has written as many bytes as it returns. Memory reserved beyond them is never touched.
-        unsafe { append(out, total, |place| decompress(input, place)?.map_err(damaged)) }
+        // SAFETY: zstd has written as many bytes as it returns.
+        unsafe { append(out, total, |spare| decompress(input, spare)?.map_err(damaged)) }
     }
 
     fn cost_per_kib(&self) -> Cost {
-        let encode = match self.level {
-            ..=4 => 3.0,
-            5..=9 => 12.0,
-            10..=15 => 60.0,
-            _ => 400.0,
-        };
-        Cost { encode, decode: 0.8 }
+        Cost::zstd(self.level)
     }
 }
 

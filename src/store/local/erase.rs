@@ -1,4 +1,4 @@
-//! Erasing objects and the trees that lie where an object would.
+//! Erasing objects, and directory trees in the place of an object.
 
 use std::io;
 use std::path::Path;
@@ -7,11 +7,11 @@ use super::LocalStore;
 use crate::error::{Error, Result};
 
 impl LocalStore {
-    /// Removes the object; a directory goes with its tree, as in zarr-python. A missing object is fine.
+    /// Removes the object; a directory is removed with its tree, as in zarr-python. A missing object is no error.
     ///
     /// # Errors
     /// `Io`.
-    pub fn erase(&self, key: &str) -> Result<()> {
+    pub(crate) fn erase(&self, key: &str) -> Result<()> {
         let path = self.path(key)?;
         let is_tree = erase(&path).map_err(|error| Error::io(&format!("erase {}", path.display()), error))?;
         if is_tree {
@@ -23,9 +23,9 @@ impl LocalStore {
     }
 }
 
-/// Removes what is at `path`; whether it was a directory.
+/// Removes the file or directory at `path`; returns whether it was a directory.
 fn erase(path: &Path) -> io::Result<bool> {
-    // Most chunks that are erased were never written, and then this one call is all.
+    // Most erased chunks were never written; then this is the only call.
     let metadata = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         metadata => metadata?,
@@ -34,7 +34,7 @@ fn erase(path: &Path) -> io::Result<bool> {
         return std::fs::remove_dir_all(path).map(|()| true);
     }
     if metadata.is_symlink() && path.is_dir() {
-        // What `shutil.rmtree` says.
+        // The message of `shutil.rmtree`.
         return Err(io::Error::other("Cannot call rmtree on a symbolic link"));
     }
     match std::fs::remove_file(path) {

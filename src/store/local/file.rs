@@ -1,16 +1,17 @@
-//! The file calls that take places instead of slices, and what the platforms say differently.
-#![allow(unsafe_code)] // NumPy memory that other threads may touch is written by address; std takes slices only.
+//! File calls on output bytes instead of slices, and the differences between platforms.
+#![allow(unsafe_code)] // Writes by address to NumPy memory that other threads may touch; std takes only slices.
 
 use std::fs::File;
 use std::io;
 
 use crate::memory::OutBytes;
 
-/// The most that one call moves: Linux's own bound, and less than the `INT_MAX` above which macOS refuses.
+/// The most bytes that one call moves: Linux's own bound, and below the `INT_MAX` that macOS accepts.
 #[cfg(unix)]
 const CALL_BYTES: usize = 0x7fff_f000;
 
-/// Whether the object is missing, in zarr-python's meaning: no such file, a directory, or a file where a directory should be.
+/// Whether the object is missing in zarr-python's sense: no such file, a directory, or a file where a directory should
+/// be.
 pub(super) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory)
 }
@@ -25,35 +26,35 @@ pub(super) fn too_many_open(error: &io::Error) -> bool {
 
 /// One read at `start`, which may be short; 0 at the end of the file.
 #[cfg(unix)]
-pub(super) fn read_at(file: &File, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, start: u64, mut out: OutBytes<'_>) -> io::Result<usize> {
     #[cfg(not(target_os = "linux"))]
     use libc::pread;
     #[cfg(target_os = "linux")]
     use libc::pread64 as pread;
     use std::os::fd::AsRawFd;
 
-    // No file reaches past the largest signed offset.
+    // No file extends past the largest signed offset.
     let Ok(offset) = i64::try_from(start) else { return Ok(0) };
-    let (ptr, len) = (place.as_mut_ptr(), place.len().min(CALL_BYTES));
+    let (ptr, len) = (out.as_mut_ptr(), out.len().min(CALL_BYTES));
     retried(|| {
-        // SAFETY: the descriptor is open as long as `file` is borrowed; as every place, this one can be written for its
-        // length, and `len` is no more.
+        // SAFETY: the descriptor is open as long as `file` is borrowed; `OutBytes` can be written for its length, and
+        // `len` is at most that.
         unsafe { pread(file.as_raw_fd(), ptr.cast(), len, offset) }
     })
 }
 
 /// One read at `start`, which may be short; 0 at the end of the file.
 #[cfg(windows)]
-pub(super) fn read_at(file: &File, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
+pub(super) fn read_at(file: &File, start: u64, mut out: OutBytes<'_>) -> io::Result<usize> {
     use std::os::windows::fs::FileExt;
 
     if i64::try_from(start).is_err() {
         return Ok(0);
     }
-    // Only std's form with a slice exists here, and no slice may lie over the place: a detour over a buffer.
-    let mut detour = vec![0_u8; place.len().min(1 << 20)];
+    // std has only a form with a slice, and no slice may alias the output, so the bytes take a detour through a buffer.
+    let mut detour = vec![0_u8; out.len().min(1 << 20)];
     let count = file.seek_read(&mut detour, start)?;
-    place.reborrow().split_at(count).0.copy_from(&detour[..count]);
+    out.reborrow().split_at(count).0.copy_from(&detour[..count]);
     Ok(count)
 }
 
@@ -77,8 +78,8 @@ pub(super) fn write_all(file: &File, parts: &[&[u8]]) -> io::Result<()> {
         let count = rest.iter().take(CALL_PARTS).take_while(fits).count();
         let mut written = retried(|| {
             let fd = file.as_raw_fd();
-            // SAFETY: the descriptor is open as long as `file` is borrowed, and so are the slices that the parts are the
-            // rest of; `count` of them, which is at most 1024, lie in `rest`. Nothing is written through them.
+            // SAFETY: the descriptor is open as long as `file` is borrowed. The `iovec`s in `rest` point into borrowed
+            // slices, and there are at least `count`, at most 1024, of them. The calls only read through them.
             unsafe {
                 match count {
                     0 => libc::write(fd, first.iov_base, CALL_BYTES),
@@ -91,7 +92,7 @@ pub(super) fn write_all(file: &File, parts: &[&[u8]]) -> io::Result<()> {
         }
         while let Some(part) = rest.first_mut() {
             let taken = written.min(part.iov_len);
-            // SAFETY: `taken` is at most the part's length, so the address stays inside the part or at its end.
+            // SAFETY: `taken` is at most the part's length, so the address stays within the part or at its end.
             part.iov_base = unsafe { part.iov_base.byte_add(taken) };
             part.iov_len -= taken;
             written -= taken;
@@ -112,16 +113,16 @@ pub(super) fn write_all(mut file: &File, parts: &[&[u8]]) -> io::Result<()> {
     parts.iter().try_for_each(|part| file.write_all(part))
 }
 
-/// Closes `file` and says whether all that was written has been taken: network file systems tell a full disk only now.
+/// Closes `file` and reports errors of its writes: network file systems may report a full disk only now.
 pub(super) fn close(file: File) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::fd::IntoRawFd;
-        // SAFETY: `into_raw_fd` gives the descriptor away, so it is closed here and nowhere else.
+        // SAFETY: `into_raw_fd` hands over the descriptor, so it is closed here and nowhere else.
         if unsafe { libc::close(file.into_raw_fd()) } == 0 {
             return Ok(());
         }
-        // An interrupted call has closed the descriptor all the same, so it must not be called again.
+        // An interrupted call has still closed the descriptor, so it must not be repeated.
         let error = io::Error::last_os_error();
         if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) }
     }
@@ -132,7 +133,7 @@ pub(super) fn close(file: File) -> io::Result<()> {
     }
 }
 
-/// `call`, again whenever a signal interrupts it; its count of bytes.
+/// Runs `call`, again whenever a signal interrupts it; returns its count of bytes.
 #[cfg(unix)]
 fn retried(call: impl Fn() -> isize) -> io::Result<usize> {
     loop {

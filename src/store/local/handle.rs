@@ -11,7 +11,7 @@ use super::direct::Direct;
 use super::file;
 use crate::memory::OutBytes;
 
-/// An open file with what it was when it was opened.
+/// An open file, and its identity when it was opened.
 #[derive(Debug)]
 pub(super) struct Handle {
     file: File,
@@ -22,7 +22,7 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    /// Opens `path`; for direct I/O if there is a flag to tell its refusal by and nothing was refused before.
+    /// Opens `path`; for direct I/O if there is a flag to report a refusal by, and it is not set.
     pub(super) fn open(path: &Path, refused: Option<&Arc<AtomicBool>>) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         let (file, direct) = match refused.map_or(Ok(None), |refused| Direct::open(path, refused))? {
@@ -40,7 +40,7 @@ impl Handle {
         Ok(handle)
     }
 
-    /// `file`, which somebody else opened at `path`.
+    /// `file`, which the caller opened at `path`.
     pub(super) fn of(file: File, path: PathBuf) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -64,16 +64,16 @@ impl Handle {
         self.identity.len
     }
 
-    /// Whether the path still leads to this very file, unchanged since it was opened.
+    /// Whether the path still leads to this file, unchanged since it was opened.
     pub(super) fn is_current(&self) -> bool {
         std::fs::metadata(&self.path).is_ok_and(|metadata| Identity::of(&metadata) == self.identity)
     }
 
-    /// Reads from `start` until `place` is full or the file ends; the number of bytes read.
-    pub(super) fn fill(&self, start: u64, mut place: OutBytes<'_>) -> io::Result<usize> {
+    /// Reads from `start` until `out` is full or the file ends; returns the number of bytes read.
+    pub(super) fn fill(&self, start: u64, mut out: OutBytes<'_>) -> io::Result<usize> {
         let mut done = 0;
-        while done < place.len() {
-            let (_, rest) = place.reborrow().split_at(done);
+        while done < out.len() {
+            let (_, rest) = out.reborrow().split_at(done);
             let count = self.read_at(start.saturating_add(done as u64), rest)?;
             if count == 0 {
                 break;
@@ -84,16 +84,16 @@ impl Handle {
     }
 
     /// One read at `start`, which may be short; 0 at the end of the file.
-    pub(super) fn read_at(&self, start: u64, place: OutBytes<'_>) -> io::Result<usize> {
+    pub(super) fn read_at(&self, start: u64, out: OutBytes<'_>) -> io::Result<usize> {
         #[cfg(target_os = "linux")]
         if let Some(direct) = &self.direct {
-            return direct.read_at(&self.file, start, place);
+            return direct.read_at(&self.file, start, out);
         }
-        file::read_at(&self.file, start, place)
+        file::read_at(&self.file, start, out)
     }
 }
 
-/// What must be the same for a path to mean the same bytes as before.
+/// The properties that must be unchanged for a path to lead to the same bytes as before.
 #[derive(Debug, PartialEq, Eq)]
 struct Identity {
     len: u64,

@@ -1,5 +1,6 @@
 //! Objects as files under a root directory, as zarr-python's `LocalStore` keeps them.
-//! No meaning of keys, no listing, no codecs; it caches no bytes, so what other processes write is seen by the next call.
+//! No meaning of keys, no listing, no codecs. The store caches no bytes, so the next call sees the writes of other
+//! processes.
 
 #[cfg(target_os = "linux")]
 mod direct;
@@ -23,31 +24,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use self::handles::Handles;
 pub use self::read::Object;
 
-/// What a user may set (`codec_pipeline.direct_io`, `codec_pipeline.file_handle_cache_size`).
+/// The settings of a user (`codec_pipeline.direct_io`, `codec_pipeline.file_handle_cache_size`).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Reads pass by the page cache (`O_DIRECT`, Linux only). Writes stay buffered: the unaligned tail of an object
-    /// would need the page cache anyway, and the kernel keeps the two coherent.
+    /// Whether reads bypass the page cache (`O_DIRECT`, Linux only). Writes stay buffered: the unaligned tail of an
+    /// object would need the page cache anyway, and the kernel keeps the two coherent.
     pub direct_io: bool,
-    /// How many files stay open between calls; 0 for none. Unix only: elsewhere an open file hinders its replacement.
+    /// How many files stay open between calls; 0 for none. Unix only: on Windows an open file blocks its replacement.
     pub handle_cache: usize,
 }
 
-/// A directory of objects. Shared freely between threads; a forked child may go on using it.
+/// A directory of objects. Shared freely between threads; a forked child may continue to use it.
 #[derive(Debug)]
 pub struct LocalStore {
     root: PathBuf,
     direct_io: bool,
-    /// Set by the first file that refuses direct I/O; handles share it because a refusal may come as late as a read.
+    /// Set by the first file that refuses direct I/O; shared with the handles, since the refusal may come at the first
+    /// read.
     direct_io_refused: Arc<AtomicBool>,
     handles: Handles,
-    /// Cleared by the first unnamed file that the file system refuses.
+    /// Cleared when the file system refuses an unnamed file.
     #[cfg(target_os = "linux")]
     unnamed_files: AtomicBool,
 }
 
 impl LocalStore {
-    /// A store over `root`, which need not exist: the first write makes it.
+    /// A store over `root`, which need not exist: the first write creates it.
     pub fn new(root: PathBuf, options: Options) -> Self {
         Self {
             root,
@@ -59,12 +61,12 @@ impl LocalStore {
         }
     }
 
-    /// Whether direct I/O was asked for and could not be had; reads are then buffered.
+    /// Whether direct I/O was requested and refused; reads are then buffered.
     pub fn direct_io_refused(&self) -> bool {
         self.direct_io_refused.load(Ordering::Relaxed)
     }
 
-    /// `open`, and once more with all cached files closed if the process had too many open.
+    /// Runs `open`; if the process has too many open files, closes all cached files and runs it once more.
     fn with_descriptor<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
         match open() {
             Err(error) if file::too_many_open(&error) && self.handles.clear() => open(),

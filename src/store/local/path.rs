@@ -1,4 +1,4 @@
-//! Keys as paths, and the names that writes in progress bear.
+//! Keys as paths, and the names of writes in progress.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::LocalStore;
 use crate::error::{Error, Result};
 
 impl LocalStore {
-    /// The path of `key`: what `root / key` is to pathlib.
+    /// The path of `key`: pathlib's `root / key`.
     ///
     /// # Errors
-    /// `Value` for a NUL byte, as every file function of Python raises.
+    /// `Value` for a NUL byte, like every file function of Python.
     pub(super) fn path(&self, key: &str) -> Result<PathBuf> {
         if key.as_bytes().contains(&0) {
             return Err(Error::value("embedded null byte"));
@@ -20,7 +20,7 @@ impl LocalStore {
         let mut path = PathBuf::with_capacity(self.root.as_os_str().len() + 1 + key.len());
         path.push(&self.root);
         if cfg!(windows) && key.contains('/') {
-            // A verbatim root (`\\?\C:\...`) takes a '/' as part of a name.
+            // Below a verbatim root (`\\?\C:\...`), Windows treats '/' as part of a name.
             path.push(trimmed(key).replace('/', "\\"));
         } else if !trimmed(key).is_empty() {
             path.push(trimmed(key));
@@ -29,7 +29,7 @@ impl LocalStore {
     }
 }
 
-/// `key` without a trailing "/" or "/.", which the system takes as "must be a directory" and pathlib drops.
+/// `key` without a trailing "/" or "/.", which pathlib drops; to the system it means "must be a directory".
 fn trimmed(mut key: &str) -> &str {
     while let Some(shorter) = key.strip_suffix('/').or_else(|| key.strip_suffix("/.")) {
         if shorter.is_empty() {
@@ -40,12 +40,12 @@ fn trimmed(mut key: &str) -> &str {
     key
 }
 
-/// A new name beside `path` for an object that is being written: `<stem>.<32 hex digits>.partial`, which is the
-/// name that zarr-python gives (`with_suffix`), so whoever already ignores or sweeps its leftovers does so with ours.
+/// A new name beside `path` for an object that is being written: `<stem>.<32 hex digits>.partial`, as zarr-python names
+/// it (`with_suffix`), so that tools that ignore or sweep its leftovers treat ours alike.
 pub(super) fn partial(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    // A forked child inherits the keys of its parent's hashers, so the process and the time count too.
+    // A forked child inherits the keys of its parent's hashers, so process and time are hashed too.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let hasher = RandomState::new();
     let [high, low] = [0_u8, 1].map(|half| hasher.hash_one((half, count, std::process::id(), now, path)));

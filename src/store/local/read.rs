@@ -1,5 +1,5 @@
 //! Reading: whole objects in three system calls, and open objects for byte ranges.
-#![allow(unsafe_code)] // Bytes arrive in the unset room of vectors.
+#![allow(unsafe_code)] // Reads into the spare capacity of vectors.
 
 use std::fs::File;
 use std::io;
@@ -12,19 +12,20 @@ use crate::error::{Error, Kind, Result};
 use crate::memory::OutBytes;
 use crate::store::ByteRange;
 
-/// A buffer never starts smaller, so an object of unknown size needs few reads.
+/// The least initial capacity of a buffer, so that an object of unknown size needs few reads.
 const LEAST_ROOM: usize = 1 << 13;
-/// A read that fails halfway gives what came before, and that ends where a page ends.
+/// A read that fails midway returns the bytes before the failure, which end at a page boundary.
 const PAGE: usize = 1 << 12;
 
 impl LocalStore {
-    /// Reads the whole object into `buf` (cleared first; its room is used again). False if the object is missing.
-    /// `hint` is the size in bytes that it hardly exceeds; then `open`, `read` and `close` are all that is called, but
-    /// where the size is a multiple of 4096 a second `read` tells the end of the file from an error in its middle.
+    /// Reads the whole object into `buf` (cleared first; its capacity is reused). False if the object is missing.
+    /// `hint` is a size in bytes that the object rarely exceeds; then `open`, `read` and `close` are the only calls,
+    /// but for a size that is a multiple of 4096 a second `read` distinguishes the end of the file from an error in its
+    /// middle.
     ///
     /// # Errors
     /// `Io`; `Memory` if the object does not fit.
-    pub fn get(&self, key: &str, hint: usize, buf: &mut Vec<u8>) -> Result<bool> {
+    pub(crate) fn get(&self, key: &str, hint: usize, buf: &mut Vec<u8>) -> Result<bool> {
         if self.direct_io || self.handles.is_on() {
             let object = self.open(key)?;
             return object.map_or(Ok(false), |object| object.read(ByteRange::Whole, buf).map(|()| true));
@@ -32,20 +33,20 @@ impl LocalStore {
         let path = self.path(key)?;
         let read = self
             .with_descriptor(|| File::open(&path))
-            .and_then(|file| read_whole(buf, hint, |start, place| file::read_at(&file, start, place)));
+            .and_then(|file| read_whole(buf, hint, |start, out| file::read_at(&file, start, out)));
         match read {
             Ok(()) => Ok(true),
-            // A directory opens, and says what it is when it is read.
+            // Opening a directory succeeds; only reading it fails.
             Err(error) if file::is_missing(&error) => Ok(false),
             Err(error) => Err(failed(&path, error)),
         }
     }
 
-    /// Opens an object for reads of some of its bytes. None if it is missing.
+    /// Opens the object for ranged reads. `None` if it is missing.
     ///
     /// # Errors
     /// `Io`.
-    pub fn open(&self, key: &str) -> Result<Option<Object>> {
+    pub(crate) fn open(&self, key: &str) -> Result<Option<Object>> {
         let path = self.path(key)?;
         if let Some(handle) = self.handles.get(key) {
             if handle.is_current() {
@@ -66,35 +67,35 @@ impl LocalStore {
     }
 }
 
-/// An object that is open for reading. It stays the object that was opened, though its key be replaced or erased.
+/// An object that is open for reading. It stays the object that was opened, even if its key is replaced or erased.
 #[derive(Debug)]
 pub struct Object {
     handle: Arc<Handle>,
 }
 
 impl Object {
-    /// What `file`, which somebody else opened at `path`, holds.
+    /// The object in `file`, which the caller opened at `path`.
     ///
     /// # Errors
     /// `Io`.
-    pub fn of(file: File, path: PathBuf) -> Result<Self> {
+    pub(crate) fn of(file: File, path: PathBuf) -> Result<Self> {
         let handle = Handle::of(file, path).map_err(|error| Error::io("open", error))?;
         Ok(Self { handle: Arc::new(handle) })
     }
 
-    /// Length in bytes, as of when it was opened.
+    /// Length in bytes when it was opened.
     #[allow(clippy::len_without_is_empty, clippy::unnecessary_wraps)] // One length, asked once; on some stores it can fail.
-    pub fn len(&self) -> Result<u64> {
+    pub(crate) fn len(&self) -> Result<u64> {
         Ok(self.handle.len())
     }
 
-    /// Reads exactly as many bytes as `place` has, at `start`.
+    /// Fills all of `out` with the bytes from `start` on.
     ///
     /// # Errors
-    /// `Value` naming both lengths when the object ends sooner; `Io`.
-    pub fn read_into(&self, start: u64, place: OutBytes<'_>) -> Result<()> {
-        let expected = place.len();
-        let count = self.handle.fill(start, place).map_err(|error| failed(self.handle.path(), error))?;
+    /// `Value` naming both lengths when the object ends before; `Io`.
+    pub(crate) fn read_into(&self, start: u64, out: OutBytes<'_>) -> Result<()> {
+        let expected = out.len();
+        let count = self.handle.fill(start, out).map_err(|error| failed(self.handle.path(), error))?;
         if count == expected {
             return Ok(());
         }
@@ -102,17 +103,17 @@ impl Object {
         Err(Error::value(format!("read {path}: got {count} bytes at offset {start}, expected {expected}")))
     }
 
-    /// Reads `range` into `buf` (cleared first). A range that reaches past the end gives what there is.
+    /// Reads `range` into `buf` (cleared first), as far as the object reaches.
     ///
     /// # Errors
-    /// `Io`; `Memory` if the bytes do not fit. What is allocated never exceeds the object's own size by more than
-    /// a small constant, whatever the range.
-    pub fn read(&self, range: ByteRange, buf: &mut Vec<u8>) -> Result<()> {
+    /// `Io`; `Memory` if the bytes do not fit. Whatever the range, allocations exceed the object's own size by at most
+    /// a small constant.
+    pub(crate) fn read(&self, range: ByteRange, buf: &mut Vec<u8>) -> Result<()> {
         let size = self.handle.len();
         let read = match range {
             ByteRange::Whole => usize::try_from(size)
                 .map_err(|_| io::ErrorKind::OutOfMemory.into())
-                .and_then(|size| read_whole(buf, size, |start, place| self.handle.read_at(start, place))),
+                .and_then(|size| read_whole(buf, size, |start, out| self.handle.read_at(start, out))),
             ByteRange::Range { start, len } => self.read_range(start, len.min(size.saturating_sub(start)), buf),
             ByteRange::Suffix(len) => self.read_range(size.saturating_sub(len), len.min(size), buf),
         };
@@ -124,31 +125,31 @@ impl Object {
         buf.clear();
         buf.try_reserve(len)?;
         let count = self.handle.fill(start, OutBytes::from(&mut buf.spare_capacity_mut()[..len]))?;
-        // SAFETY: `count` bytes of the room for `len`, in an empty vector, have just been read.
+        // SAFETY: the first `count` bytes of the spare capacity of an empty vector have just been read.
         unsafe { buf.set_len(count) };
         Ok(())
     }
 }
 
-/// Reads a whole file of about `expected` bytes into `buf` by `read_at`, which is given an offset and a place of the
-/// buffer's own, and may read less.
+/// Reads a whole file of about `expected` bytes into `buf` by `read_at`, which reads from an offset into spare capacity
+/// and may return early.
 fn read_whole(
     buf: &mut Vec<u8>,
     expected: usize,
     read_at: impl Fn(u64, OutBytes<'_>) -> io::Result<usize>,
 ) -> io::Result<()> {
     buf.clear();
-    // One byte more, so that a file of the expected size leaves the buffer unfilled and is known to have ended.
+    // One byte more, so that a file of the expected size does not fill the buffer, which shows that it has ended.
     buf.try_reserve(expected.saturating_add(1).max(LEAST_ROOM))?;
     loop {
         if buf.len() == buf.capacity() {
             buf.try_reserve(buf.len())?;
         }
         let start = buf.len() as u64;
-        let room = buf.spare_capacity_mut();
-        let asked = room.len();
-        let count = read_at(start, OutBytes::from(room))?;
-        // SAFETY: `count` bytes of the room behind the old length have just been written.
+        let spare = buf.spare_capacity_mut();
+        let asked = spare.len();
+        let count = read_at(start, OutBytes::from(spare))?;
+        // SAFETY: `count` bytes after the old length have just been written.
         unsafe { buf.set_len(buf.len() + count) };
         if count == 0 || (count < asked && !buf.len().is_multiple_of(PAGE)) {
             return Ok(());
@@ -158,7 +159,7 @@ fn read_whole(
 
 fn failed(path: &Path, error: io::Error) -> Error {
     let action = format!("read {}", path.display());
-    // Without a number it is no answer of the system's: a buffer could not grow.
+    // Without an `errno` the error is not the system's: a buffer could not grow.
     if error.kind() == io::ErrorKind::OutOfMemory && error.raw_os_error().is_none() {
         return Error::new(Kind::Memory, format!("{action}: {error}"));
     }

@@ -1,5 +1,5 @@
-//! Writes through an unnamed file (`O_TMPFILE`): a kill in the middle leaves nothing behind, and nothing is listed
-//! before it is whole.
+//! Writes through an unnamed file (`O_TMPFILE`): a kill in the middle leaves nothing behind, and no incomplete object
+//! is ever listed.
 #![allow(unsafe_code)] // `linkat` with a flag has no form in std.
 
 use std::ffi::{CStr, CString};
@@ -17,10 +17,11 @@ use super::write::{Partial, directory};
 use super::{LocalStore, file};
 
 impl LocalStore {
-    /// Writes the object at `path`. False, and nothing done, where there are no unnamed files.
+    /// Writes the object at `path`. False, with nothing done, if the file system has no unnamed files.
     ///
-    /// A new object takes its name at once. An object that exists cannot be replaced by linking: the file is linked as a
-    /// `.partial` file and renamed, so that name exists for an instant, and only a kill in that instant leaves it (whole).
+    /// A new object is linked to its name directly. An existing object cannot be replaced by linking: the file is
+    /// linked as a `.partial` file and renamed. That name exists for an instant; a kill in that instant leaves the
+    /// complete file there.
     pub(super) fn write_unnamed(&self, path: &Path, parts: &[&[u8]]) -> io::Result<bool> {
         if !self.unnamed_files.load(Ordering::Relaxed) {
             return Ok(false);
@@ -31,7 +32,7 @@ impl LocalStore {
             Err(error) if matches!(error.raw_os_error(), Some(EINVAL | EISDIR | ENOSYS | EOPNOTSUPP)) => {
                 return Ok(self.without_unnamed());
             }
-            // ext4 says EPERM in a directory that has just been removed; a named file meets the true cause.
+            // ext4 returns EPERM in a directory that has just been removed; a named file then meets the true cause.
             Err(error) if error.raw_os_error() == Some(EPERM) => return Ok(false),
             opened => opened?,
         };
@@ -52,12 +53,12 @@ impl LocalStore {
             {
                 return Ok(self.without_unnamed());
             }
-            // Without /proc every link looks like one into a missing directory.
+            // Without /proc, every link fails as if the directory were missing.
             Err(_) if !Path::new("/proc/self/fd").exists() => return Ok(self.without_unnamed()),
             Err(error) => return Err(error),
         }
-        // Too late to keep the old object; but what fails only now is a remote disk, and few remote file systems have
-        // unnamed files.
+        // An error here comes too late to keep the old object; but only remote disks fail so late, and few remote file
+        // systems have unnamed files.
         file::close(file)?;
         Ok(true)
     }
@@ -68,16 +69,16 @@ impl LocalStore {
     }
 }
 
-/// Gives an unnamed file the name `path`.
+/// Links an unnamed file to the name `path`.
 fn link(file: &File, path: &Path) -> io::Result<()> {
-    /// Cleared where a process may not link by descriptor: before Linux 6.10 that needed a capability.
+    /// Cleared if this process may not link by descriptor, which required a capability before Linux 6.10.
     static BY_DESCRIPTOR: AtomicBool = AtomicBool::new(true);
 
     let to = CString::new(path.as_os_str().as_bytes())?;
     let by_descriptor = BY_DESCRIPTOR.load(Ordering::Relaxed);
     if by_descriptor {
         match link_at(file.as_raw_fd(), c"", &to, libc::AT_EMPTY_PATH) {
-            // Not permitted, or a missing directory: the longer way tells which.
+            // Either not permitted or a missing directory: linking by way of /proc tells which.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             linked => return linked,
         }

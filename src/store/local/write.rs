@@ -1,5 +1,5 @@
-//! Atomic writes: a reader, or whoever looks after a kill at any instant, sees the old object or the new one. Safe
-//! against a kill, not against a loss of power, as zarr-python.
+//! Atomic writes: a reader sees the old object or the new one, even after a kill at any instant. Safe against a kill
+//! but not against a loss of power, as in zarr-python.
 
 use std::fs::File;
 use std::io;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use super::{LocalStore, file, path};
 use crate::error::{Error, Result};
 
-/// How often a write starts again because its directory was missing or was removed by somebody else meanwhile.
+/// How often a write is restarted because its directory was missing or was removed concurrently.
 const ATTEMPTS: usize = 32;
 
 impl LocalStore {
     /// Replaces the object by the concatenation of `parts`.
     ///
     /// # Errors
-    /// `Io`; the old object is then still there, and no part of the new one.
-    pub fn set(&self, key: &str, parts: &[&[u8]]) -> Result<()> {
+    /// `Io`; the old object is then unchanged, and no part of the new one is left.
+    pub(crate) fn set(&self, key: &str, parts: &[&[u8]]) -> Result<()> {
         let path = self.path(key)?;
         if path.file_name().is_none() {
             return Err(Error::value(format!("{} has an empty name", path.display())));
@@ -38,12 +38,12 @@ impl LocalStore {
             if error.kind() == Interrupted {
                 continue;
             }
-            // Made only when missing: a directory is made once, its objects are written many times.
+            // Created only after a failure: a directory is created once, its objects are written many times.
             match std::fs::create_dir_all(directory(path)) {
-                // Removed while it was made: std saw that it exists, then that it is no directory.
+                // Removed while it was being created: std saw that it exists, then that it is no directory.
                 Err(error) if attempts > 0 && matches!(error.kind(), NotFound | AlreadyExists) => {}
-                // A file in the way gives the error that zarr-python's own `mkdir` gives.
-                made => made?,
+                // A file in the way raises the error of zarr-python's own `mkdir`.
+                created => created?,
             }
         }
     }
@@ -57,7 +57,7 @@ impl LocalStore {
         let mut partial = Partial::new(path);
         let file = self.with_descriptor(|| File::options().write(true).create_new(true).open(partial.path()));
         let file = match file {
-            // Another writer's file: it must not be removed.
+            // The name may be another writer's file, which must not be removed.
             Err(error) => {
                 partial.keep();
                 return Err(error);
@@ -65,7 +65,7 @@ impl LocalStore {
             Ok(file) => file,
         };
         file::write_all(&file, parts)?;
-        // Before the rename, since a network file system may tell only now that the disk is full.
+        // Before the rename, since a network file system may report a full disk only now.
         file::close(file)?;
         partial.rename(path)
     }
@@ -79,7 +79,7 @@ pub(super) fn directory(path: &Path) -> &Path {
     }
 }
 
-/// A name that exists only during a write: removed when dropped, unless it became the object's.
+/// A name that exists only during a write: removed when dropped, unless it has become the object's name.
 pub(super) struct Partial(Option<PathBuf>);
 
 impl Partial {
@@ -92,12 +92,12 @@ impl Partial {
         self.0.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Leaves the name to whoever has it.
+    /// Leaves the name in place when this is dropped.
     pub(super) fn keep(&mut self) {
         self.0 = None;
     }
 
-    /// Makes this the object at `path`.
+    /// Renames this to the object at `path`.
     pub(super) fn rename(mut self, path: &Path) -> io::Result<()> {
         rename(self.path(), path)?;
         self.keep();
@@ -108,14 +108,14 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // The write has failed already, and that error is the one to tell.
+            // The write has already failed, and its error is the one to report.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// Renames `from` to `to`, whatever `to` was. Windows refuses for a moment where somebody has just replaced or still
-/// reads `to`; zarr-python waits as long.
+/// Renames `from` to `to`, replacing `to`. Windows refuses briefly while another process reads `to` or has just
+/// replaced it; the retries last as long as zarr-python's.
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(windows)]
     for milliseconds in [1, 5, 20, 50, 200] {

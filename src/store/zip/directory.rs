@@ -1,4 +1,4 @@
-//! The central directory of an archive as a table, or why the archive is left to Python. No bytes of entries.
+//! The central directory of an archive as a table, or the reason why Python must read the archive. No bytes of entries.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,38 +7,39 @@ use std::sync::atomic::AtomicBool;
 use rawzip::extra_fields::ExtraFieldId;
 use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipFileHeaderRecord, ZipLocator};
 
-/// General purpose bits of entries that zipfile refuses or asks a password for: encrypted, patched, strongly encrypted.
+/// General purpose flags of entries that zipfile refuses or needs a password for: encrypted, patched, strongly
+/// encrypted.
 const REFUSED_FLAGS: u16 = 1 | 1 << 5 | 1 << 6;
 
-/// What the directory says about one object. None of it can be relied on but `end`.
+/// The directory's record of one object. Only `end` can be relied on.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Where its local header begins.
     pub header: u64,
-    /// Where the next entry or the directory begins: an entry that reaches further is refused.
+    /// Where the next entry or the directory begins: an entry that extends further is refused.
     pub end: u64,
     /// Bytes in the archive.
     pub packed: u64,
     /// Bytes of the object.
     pub len: u64,
-    /// Bytes of the extra field in the directory, about as many as in the local header.
+    /// Bytes of the extra field in the directory, close to the number in the local header.
     pub extra: u16,
     pub deflated: bool,
     pub crc: u32,
-    /// Whether all bytes were once read and had this checksum.
+    /// Whether all bytes were read once and matched the checksum.
     pub checked: AtomicBool,
 }
 
-/// What Python's zipfile found in the same file.
+/// The directory that Python's zipfile found in the same file.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
     /// Where the directory begins.
     pub start: u64,
-    /// Number of different names.
+    /// Number of distinct names.
     pub names: usize,
 }
 
-/// Entries, and their numbers by name; of several with one name, the last.
+/// Entries, and their numbers by name; the last entry wins if several have the same name.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub numbers: HashMap<Box<str>, usize>,
@@ -46,11 +47,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Reads the directory of `file`, without moving its position: that is shared with Python's file object.
+    /// Reads the directory of `file` without moving its position, which is shared with Python's file object.
     ///
     /// # Errors
-    /// The reason why zarr-python's own way must answer: an entry that only zipfile may refuse or decode, or a directory
-    /// that is not what zipfile `found`.
+    /// The reason why zarr-python must read the archive itself: an entry that only zipfile can refuse or decode, or a
+    /// directory other than the one that zipfile `found`.
     pub fn read(file: File, found: Found) -> Result<Self, String> {
         let unreadable = |error: rawzip::Error| format!("its directory cannot be read: {error}");
         let size = file.metadata().map_err(|error| error.to_string())?.len();
@@ -59,7 +60,11 @@ impl Table {
             .locate_in_reader(FileReader::from(file), &mut buffer, size)
             .map_err(|(_, error)| unreadable(error))?;
         if archive.directory_offset() != found.start {
-            return Err(format!("its directory is at {} and at {}", archive.directory_offset(), found.start));
+            return Err(format!(
+                "its directory is at {}, zipfile finds it at {}",
+                archive.directory_offset(),
+                found.start
+            ));
         }
         let mut table = Self::default();
         let mut entries = archive.entries(&mut buffer);
@@ -78,7 +83,7 @@ impl Table {
             });
         }
         if table.numbers.len() != found.names {
-            return Err(format!("it has {} different names, zipfile finds {}", table.numbers.len(), found.names));
+            return Err(format!("it has {} distinct names, zipfile finds {}", table.numbers.len(), found.names));
         }
         table.find_ends(found.start)?;
         Ok(table)
@@ -91,7 +96,7 @@ impl Table {
         for number in order {
             let entry = &mut self.entries[number];
             if entry.header == end {
-                // Releases of Python differ in what they make of it.
+                // Releases of Python treat such archives differently.
                 return Err(format!("two entries begin at {end}"));
             }
             entry.end = end;
@@ -101,12 +106,15 @@ impl Table {
     }
 }
 
-/// The name of an entry that can be read here as zipfile reads it.
+/// The name of the entry, if zipfile reads name and entry the same way.
+///
+/// # Errors
+/// The reason why it does not.
 fn native_name<'a>(record: &ZipFileHeaderRecord<'a>) -> Result<&'a str, String> {
     let path = record.file_path();
     let name = std::str::from_utf8(path.as_bytes()).map_err(|_| "a name is not UTF-8".to_owned())?;
     if (!name.is_ascii() && !record.flags().is_utf8()) || name.contains('\0') {
-        return Err(format!("the name {name:?} means another to zipfile"));
+        return Err(format!("zipfile reads the name {name:?} differently"));
     }
     if record.extra_fields().any(|(id, _)| id == ExtraFieldId::INFO_ZIP_UNICODE_PATH) {
         return Err(format!("entry {name:?} has another name in an extra field"));

@@ -1,11 +1,11 @@
-//! Objects as entries of a ZIP archive that is open for reading, as zarr-python's `ZipStore` sees them through Python's
-//! zipfile, whose checks and error classes are repeated here. No writing, no listing, no codecs of chunks.
+//! Objects as entries of a ZIP archive that is open for reading, as zarr-python's `ZipStore` reads them through
+//! Python's zipfile, with the same checks and error classes. No writing, no listing, no chunk codecs.
 //! <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>
 
 mod directory;
 mod object;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -21,11 +21,12 @@ use crate::memory::{Scratch, Slot};
 use crate::store::{ByteRange, local};
 
 /// Bytes of a local header before its name.
-const HEADER: usize = 30;
-/// Room for an extra field in the local header that is longer than the one in the directory, as it usually is by little.
+const LOCAL_HEADER: usize = 30;
+/// An allowance for the extra field in the local header, which is usually a little longer than the one in the
+/// directory.
 const SLACK: u64 = 32;
 
-/// An open archive and the table of its entries. Reads name their offset, so threads and forked children share it.
+/// An open archive and the table of its entries. Reads name their offset, so threads and forked children may share it.
 #[derive(Debug)]
 pub struct ZipStore {
     file: local::Object,
@@ -35,7 +36,7 @@ pub struct ZipStore {
 /// An entry that is open for ranged reads.
 #[derive(Debug)]
 pub enum Opened {
-    /// Its bytes lie in the archive as they are.
+    /// Its bytes lie uncompressed in the archive.
     Stored(Object),
     /// All its bytes, inflated and checked.
     Inflated(Arc<Vec<u8>>),
@@ -45,18 +46,18 @@ impl ZipStore {
     /// The archive in `file`, named `path` in messages, whose directory zipfile `found`.
     ///
     /// # Errors
-    /// The reason why it is left to zarr-python's own way.
+    /// The reason why zarr-python must read the archive itself.
     pub fn new(file: File, path: PathBuf, found: Found) -> std::result::Result<Self, String> {
         let table = file.try_clone().map_err(|error| error.to_string()).and_then(|file| Table::read(file, found))?;
         let file = local::Object::of(file, path).map_err(|error| error.to_string())?;
         Ok(Self { file, table })
     }
 
-    /// All bytes of the object, in `buffer`; `None`: missing. `most` bytes are what it may inflate to.
+    /// All bytes of the object, in `buffer`; `None` if it is missing. It may inflate to at most `most` bytes.
     ///
     /// # Errors
-    /// As zipfile's: `BadZip` for a damaged local header or a checksum that does not match, `Zlib`, `Eof`; `Value` beyond
-    /// `most`.
+    /// As in zipfile: `BadZip` for a damaged local header or a checksum that does not match, `Zlib`, `Eof`; `TooLong`
+    /// beyond `most`.
     pub fn get<'b>(&self, key: &str, most: usize, buffer: &'b mut Vec<u8>) -> Result<Option<&'b [u8]>> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
         if entry.deflated {
@@ -68,10 +69,10 @@ impl ZipStore {
         Ok(Some(bytes))
     }
 
-    /// Opens the object for ranged reads; `None`: missing. `most` as for [`ZipStore::get`].
+    /// Opens the object for ranged reads; `None` if it is missing. `most` as for [`ZipStore::get`].
     ///
     /// # Errors
-    /// As [`ZipStore::get`]; the checksum of a stored entry is checked when all of it is read.
+    /// As for [`ZipStore::get`]; the checksum of a stored entry is checked when all of it is read.
     pub fn open(self: &Arc<Self>, key: &str, most: usize) -> Result<Option<Opened>> {
         let Some(number) = self.table.numbers.get(key).copied() else { return Ok(None) };
         let entry = &self.table.entries[number];
@@ -81,7 +82,7 @@ impl ZipStore {
             return Ok(Some(Opened::Inflated(Arc::new(bytes))));
         }
         let mut head = Scratch::take(Slot::Archive);
-        self.read(entry.header, (HEADER + key.len()) as u64, &mut head)?;
+        self.read(entry.header, (LOCAL_HEADER + key.len()) as u64, &mut head)?;
         let start = entry.header + data_offset(key, entry, &head)?;
         Ok(Some(Opened::Stored(Object::new(Arc::clone(self), number, key, start))))
     }
@@ -98,13 +99,13 @@ impl ZipStore {
         check(key, entry, crc32(0, out))
     }
 
-    /// The entry's bytes as they lie in the archive, by one read with the local header before them.
+    /// The entry's bytes as they are in the archive, by one read that includes the local header before them.
     fn fetch<'b>(&self, key: &str, entry: &Entry, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
-        let head = (HEADER + key.len()) as u64;
-        let room = entry.end.saturating_sub(entry.header);
+        let head = (LOCAL_HEADER + key.len()) as u64;
+        let available = entry.end.saturating_sub(entry.header);
         let guess = (head + u64::from(entry.extra) + SLACK).saturating_add(entry.packed);
-        // Without enough room before the next entry, only the header is needed to say what is wrong.
-        let len = if head.saturating_add(entry.packed) <= room { guess.min(room) } else { head };
+        // If the entry cannot end before the next one begins, the header suffices to find the error.
+        let len = if head.saturating_add(entry.packed) <= available { guess.min(available) } else { head };
         self.read(entry.header, len, buffer)?;
         let start = data_offset(key, entry, buffer)?;
         let end = start + entry.packed;
@@ -118,18 +119,18 @@ impl ZipStore {
         Ok(buffer)
     }
 
-    /// Bytes of the archive, fewer where it ends.
+    /// Reads bytes of the archive, as far as it reaches.
     fn read(&self, start: u64, len: u64, buffer: &mut Vec<u8>) -> Result<()> {
         self.file.read(ByteRange::Range { start, len }, buffer)
     }
 }
 
-/// Where the bytes of `entry` begin, counted from its local header, of which `head` holds at least the name.
+/// Where the bytes of `entry` begin, counted from its local header. `head` holds the local header up to its name.
 ///
 /// # Errors
 /// `BadZip` where zipfile's `open` raises it.
 fn data_offset(key: &str, entry: &Entry, head: &[u8]) -> Result<u64> {
-    let Some((fixed, rest)) = head.split_at_checked(HEADER) else { return Err(bad("Truncated file header")) };
+    let Some((fixed, rest)) = head.split_at_checked(LOCAL_HEADER) else { return Err(bad("Truncated file header")) };
     if fixed[..4] != *b"PK\x03\x04" {
         return Err(bad("Bad magic number for file header"));
     }
@@ -139,7 +140,7 @@ fn data_offset(key: &str, entry: &Entry, head: &[u8]) -> Result<u64> {
     if name != key.as_bytes() || usize::from(name_len) != key.len() || !(utf8 || key.is_ascii()) {
         return Err(bad(format!("File name in directory '{key}' and header '{}' differ.", name.escape_ascii())));
     }
-    let start = (HEADER + name.len()) as u64 + u64::from(extra_len);
+    let start = (LOCAL_HEADER + name.len()) as u64 + u64::from(extra_len);
     if start.saturating_add(entry.packed) > entry.end.saturating_sub(entry.header) {
         return Err(bad(format!("Overlapped entries: '{key}' (possible zip bomb)")));
     }
@@ -158,6 +159,6 @@ fn bad(message: impl Into<String>) -> Error {
     Error::new(Kind::BadZip, message)
 }
 
-fn ended(there: u64, needed: u64) -> Error {
-    Error::new(Kind::Eof, format!("the archive ends after {there} bytes of an entry, expected {needed}"))
+fn ended(got: u64, expected: u64) -> Error {
+    Error::new(Kind::Eof, format!("the archive ends after {got} bytes of an entry, expected {expected}"))
 }

@@ -1,4 +1,4 @@
-//! Ranges of an entry that is stored as it is. Its checksum is about all of it: whoever reads all checks it.
+//! Ranged reads of an uncompressed entry. Its checksum covers the whole entry, so every read of the whole checks it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,10 +9,10 @@ use crate::codec::bytes_to_bytes::crc32;
 use crate::error::Result;
 use crate::memory::{OutBytes, Scratch, Slot};
 
-/// Bytes that are read and checked at once: they stay in the second-level cache on their way.
+/// Bytes that are read and checked at a time: they stay in the second-level cache in between.
 const PIECE: usize = 1 << 18;
 
-/// A stored entry whose local header was checked.
+/// An uncompressed entry whose local header was checked.
 #[derive(Debug, Clone)]
 pub struct Object {
     archive: Arc<ZipStore>,
@@ -37,11 +37,11 @@ impl Object {
         self.entry().len
     }
 
-    /// Reads `len` bytes from `start` on into `buffer` (cleared first), and checks them if they are all.
+    /// Reads `len` bytes from `start` on into `buffer` (cleared first); checks the checksum if these are all bytes.
     ///
     /// # Errors
-    /// `Eof` where the archive ends before, `BadZip`, `Io`.
-    pub fn read(&self, start: u64, len: u64, buffer: &mut Vec<u8>) -> Result<()> {
+    /// `Eof` if the archive ends before, `BadZip`, `Io`.
+    pub(crate) fn read(&self, start: u64, len: u64, buffer: &mut Vec<u8>) -> Result<()> {
         self.archive.read(self.start + start, len, buffer)?;
         if (buffer.len() as u64) < len {
             return Err(ended(buffer.len() as u64, len));
@@ -49,36 +49,37 @@ impl Object {
         if self.is_whole(start, len) { check(&self.key, self.entry(), crc32(0, buffer)) } else { Ok(()) }
     }
 
-    /// Fills `place` with the bytes from `start` on, and checks them if they are all.
+    /// Fills `out` with the bytes from `start` on; checks the checksum if these are all bytes.
     ///
     /// # Errors
-    /// As [`Object::read`].
-    pub fn read_into(&self, start: u64, place: OutBytes<'_>) -> Result<()> {
-        let len = place.len() as u64;
+    /// As for [`Object::read`].
+    pub fn read_into(&self, start: u64, out: OutBytes<'_>) -> Result<()> {
+        let len = out.len() as u64;
         if self.is_whole(start, len) {
-            return self.pass(Some(place));
+            return self.read_checked(Some(out));
         }
-        // The file knows how long it was when it was opened, and says by a `Value` that it has become shorter.
-        self.archive.file.read_into(self.start + start, place).map_err(|error| match error.kind {
+        // A `Value` means that the file has become shorter since it was opened.
+        self.archive.file.read_into(self.start + start, out).map_err(|error| match error.kind {
             crate::error::Kind::Value => ended(0, len),
             _ => error,
         })
     }
 
-    /// Checks all bytes, unless that was done since the archive was opened.
+    /// Checks the checksum, unless it was checked since the archive was opened.
     ///
     /// # Errors
-    /// As [`Object::read`].
+    /// As for [`Object::read`].
     pub fn check(&self) -> Result<()> {
-        if self.entry().checked.load(Ordering::Relaxed) { Ok(()) } else { self.pass(None) }
+        if self.entry().checked.load(Ordering::Relaxed) { Ok(()) } else { self.read_checked(None) }
     }
 
     fn is_whole(&self, start: u64, len: u64) -> bool {
         start == 0 && len == self.len()
     }
 
-    /// Reads all bytes once, into `place` if there is one. A place cannot be read again, so they go through a buffer.
-    fn pass(&self, mut place: Option<OutBytes<'_>>) -> Result<()> {
+    /// Reads and checks all bytes once, into `out` if given. `OutBytes` cannot be read back, so they go through a
+    /// buffer.
+    fn read_checked(&self, mut out: Option<OutBytes<'_>>) -> Result<()> {
         let mut piece = Scratch::take(Slot::Archive);
         let (mut at, mut crc) = (0, 0);
         while at < self.len() {
@@ -88,10 +89,10 @@ impl Object {
                 return Err(ended(at + piece.len() as u64, self.len()));
             }
             crc = crc32(crc, &piece);
-            if let Some(whole) = place.take() {
+            if let Some(whole) = out.take() {
                 let (mut part, rest) = whole.split_at(piece.len());
                 part.copy_from(&piece);
-                place = Some(rest);
+                out = Some(rest);
             }
             at += len;
         }

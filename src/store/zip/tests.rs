@@ -1,8 +1,9 @@
-//! Archives that rawzip's writer makes, against what was put in. Damage as Python's zipfile judges it is in `tests/test_zip_damage.py`.
+//! Archives from rawzip's writer, compared with the written data. Damage as Python's zipfile judges it is in
+//! `tests/test_zip_damage.py`.
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rawzip::{CompressionMethod, ZipArchiveWriter};
@@ -12,10 +13,11 @@ use super::{Found, Opened, ZipStore};
 use crate::error::Kind;
 use crate::memory::OutBytes;
 
-/// Longer than a piece, so that checks go over several.
+/// Longer than a piece, so that checks read several pieces.
 const LONG: usize = 600_001;
 
-struct Fixture {
+/// An archive in its own temporary directory.
+pub(in crate::store) struct Fixture {
     _directory: TempDir,
     path: PathBuf,
     found: Found,
@@ -26,7 +28,7 @@ fn long() -> Vec<u8> {
 }
 
 impl Fixture {
-    fn new(objects: &[(&str, &[u8])], method: CompressionMethod) -> Self {
+    pub(in crate::store) fn new(objects: &[(&str, &[u8])], method: CompressionMethod) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("a.zip");
         let mut bytes = Vec::new();
@@ -34,7 +36,8 @@ impl Fixture {
         for (name, data) in objects {
             let (mut entry, config) = writer.new_file(name).compression_method(method).start().expect("an entry");
             let mut encoder = config.wrap(Packer(&mut entry, method));
-            encoder.write_all(data).expect("bytes");
+            // Called even without bytes: an empty stream is not empty once it is deflated.
+            assert_eq!(encoder.write(data).expect("bytes"), data.len());
             let (_, descriptor) = encoder.finish().expect("a descriptor");
             entry.finish(descriptor).expect("an end");
         }
@@ -44,9 +47,14 @@ impl Fixture {
         Self { _directory: directory, path, found: Found { start, names: objects.len() } }
     }
 
-    fn open(&self) -> Result<Arc<ZipStore>, String> {
+    pub(in crate::store) fn open(&self) -> Result<Arc<ZipStore>, String> {
         let file = fs::File::open(&self.path).expect("a file");
         ZipStore::new(file, self.path.clone(), self.found).map(Arc::new)
+    }
+
+    #[cfg(unix)]
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn patch(&self, at: usize, data: &[u8]) {
@@ -56,7 +64,7 @@ impl Fixture {
     }
 }
 
-/// A deflate stream of stored blocks, or the bytes as they are.
+/// An entry's bytes on their way into the archive, deflated or unchanged.
 struct Packer<W>(W, CompressionMethod);
 
 impl<W: Write> Write for Packer<W> {
@@ -79,7 +87,7 @@ impl<W: Write> Write for Packer<W> {
 const METHODS: [CompressionMethod; 2] = [CompressionMethod::STORE, CompressionMethod::DEFLATE];
 
 #[test]
-fn test_objects_are_what_was_put_in() {
+fn test_objects_equal_what_was_written() {
     for method in METHODS {
         let data = long();
         let store = Fixture::new(&[("c/0", b"short"), ("c/1", &data)], method).open().expect("an archive");
@@ -106,7 +114,7 @@ fn test_ranges_are_parts_of_the_object() {
 }
 
 #[test]
-fn test_a_flipped_byte_is_found_by_whoever_reads_all() {
+fn test_damage_is_found_by_every_read_of_the_whole_entry() {
     let data = long();
     let archive = Fixture::new(&[("a", &data)], CompressionMethod::STORE);
     archive.patch(400_000, b"\xff\xff");
@@ -119,11 +127,11 @@ fn test_a_flipped_byte_is_found_by_whoever_reads_all() {
     assert!(is_bad(object.read(0, LONG as u64, &mut buffer)));
     let mut out = vec![0; LONG];
     assert!(is_bad(object.read_into(0, OutBytes::from(&mut out[..]))));
-    object.read_into(1, OutBytes::from(&mut out[..9])).expect("a part, of which the checksum says nothing");
+    object.read_into(1, OutBytes::from(&mut out[..9])).expect("a part, which the checksum does not cover");
 }
 
 #[test]
-fn test_no_more_is_inflated_than_expected() {
+fn test_an_entry_never_inflates_past_the_limit() {
     let zeros = vec![0; 1 << 20];
     let store = Fixture::new(&[("a", &zeros)], CompressionMethod::DEFLATE).open().expect("an archive");
     let mut buffer = Vec::new();
@@ -133,7 +141,7 @@ fn test_no_more_is_inflated_than_expected() {
 }
 
 #[test]
-fn test_what_zipfile_found_elsewhere_is_refused() {
+fn test_a_directory_that_zipfile_found_elsewhere_is_refused() {
     let archive = Fixture::new(&[("a", b"one"), ("b", b"two")], CompressionMethod::STORE);
     let Found { start, names } = archive.found;
     for found in [Found { start: start + 1, names }, Found { start, names: 3 }] {
@@ -143,7 +151,7 @@ fn test_what_zipfile_found_elsewhere_is_refused() {
 }
 
 #[test]
-fn test_entries_that_only_zipfile_knows_are_refused() {
+fn test_entries_that_only_zipfile_can_read_are_refused() {
     // In the directory's record: flags at 8, method at 10, length at 24.
     for (at, data) in [(8, &b"\x01\x08"[..]), (8, b"\x40\x08"), (10, b"\x0c\x00"), (24, b"\x09"), (46, b"\xe4")] {
         let archive = Fixture::new(&[("a", b"one")], CompressionMethod::STORE);

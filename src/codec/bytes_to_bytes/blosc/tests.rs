@@ -7,7 +7,7 @@ use super::*;
 
 const NAMES: [&str; 5] = ["blosclz", "lz4", "lz4hc", "zlib", "zstd"];
 
-/// Compressor, clevel, shuffle, blocksize, typesize, and bytes of a walk; what numcodecs makes of them: length, CRC-32.
+/// Compressor, clevel, shuffle, blocksize, typesize, length of a walk; length and CRC-32 of numcodecs' encoding of it.
 type Encoding = (&'static str, i32, i32, i32, usize, usize, usize, u32);
 #[rustfmt::skip]
 const ENCODINGS: [Encoding; 45] = [
@@ -62,7 +62,7 @@ fn codec(cname: &str, clevel: i32, shuffle: i32, blocksize: i32, typesize: usize
     Blosc::new(cname, clevel, shuffle, blocksize, typesize).expect("a valid configuration")
 }
 
-/// A decoder: reading needs no configuration.
+/// A decoder: decoding needs no configuration.
 fn any() -> Blosc {
     codec("lz4", 5, 1, 0, 1)
 }
@@ -95,7 +95,7 @@ fn test_round_trips_and_refuses_other_lengths() {
 }
 
 #[test]
-fn test_nothing_encodes_but_does_not_decode_as_in_numcodecs() {
+fn test_empty_input_encodes_but_does_not_decode_as_in_numcodecs() {
     let input = encoded(&any(), b"");
     assert_eq!(input.len(), 16);
     assert_eq!(letter(&into(&any(), &input, 0)), 'r');
@@ -115,7 +115,7 @@ fn test_configurations_are_refused_where_numcodecs_refuses_them() {
 }
 
 #[test]
-fn test_bytes_after_the_buffer_are_not_looked_at_as_in_numcodecs() {
+fn test_bytes_after_the_buffer_are_ignored_as_in_numcodecs() {
     let data = walk(5000);
     assert_decodes(&any(), &[encoded(&any(), &data), b"xy".to_vec()].concat(), &data);
 }
@@ -129,7 +129,7 @@ fn test_every_truncation_is_a_runtime_error() {
 }
 
 #[test]
-fn test_no_flipped_bit_writes_out_of_place() {
+fn test_no_flipped_bit_writes_outside_the_output() {
     for cname in NAMES {
         for (shuffle, blocksize, typesize) in [(0, 0, 1), (1, 0, 4), (2, 256, 8), (1, 256, 2)] {
             let input = encoded(&codec(cname, 5, shuffle, blocksize, typesize), &walk(700));
@@ -172,13 +172,13 @@ fn test_hostile_headers_are_errors() {
 fn test_an_announced_length_is_judged_by_decoding() {
     for cname in NAMES {
         let sound = encoded(&codec(cname, 5, 1, 1024, 4), &walk(40_000));
-        // Longer by less than a block: the last one does not hold so much.
+        // Off by less than a block: the length of the last block does not match.
         for length in [39_999, 40_001, 40_900] {
             assert_eq!(letter(&into(&any(), &patched(&sound, 4, length), 40_000)), 'r', "{cname} {length}");
             assert_eq!(letter(&onto(&any(), &patched(&sound, 4, length), 1 << 20)), 'r', "{cname} {length}");
             assert!(span(&any(), &patched(&sound, 4, length), 40_000, 0, 8).is_none_or(|result| result.is_err()));
         }
-        // What is let in shows what is wrong with it, and is kept.
+        // The bytes within the limit are decoded, kept, and show damage.
         let mut out = Vec::new();
         let refused = any().decode_onto(&sound, &mut out, 5003);
         assert_eq!((letter(&refused), &out), ('v', &walk(5000)), "{cname}");
@@ -190,7 +190,7 @@ fn test_an_announced_length_is_judged_by_decoding() {
 
 #[test]
 fn test_blocks_with_gaps_are_refused() {
-    // 3000 of 4000 bytes in blocks that three-byte items do not divide: the last byte of each would stay as it was.
+    // Three-byte items do not divide the blocks of 1000 bytes: the last byte of each would not be written.
     let input = encoded(&codec("lz4", 5, 0, 1000, 1), &vec![0; 4000]);
     let mut hostile = input.clone();
     hostile[2] &= !0x10;
@@ -200,7 +200,7 @@ fn test_blocks_with_gaps_are_refused() {
 }
 
 #[test]
-fn test_a_match_length_that_overflows_is_refused() {
+fn test_an_overflowing_match_length_is_refused() {
     // c-blosc issue 405: a piece that is one match of 2^31 bytes and more.
     let ones = 8_421_600;
     let piece = [&[0, b'a', 0xE0][..], &vec![0xFF; ones], &[0, 0, 0, 0]].concat();
@@ -229,7 +229,7 @@ fn test_a_span_equals_that_part_of_the_whole() {
 }
 
 #[test]
-fn test_a_span_is_left_to_the_whole_decode_where_that_costs_no_more() {
+fn test_a_span_is_left_to_the_whole_decode_if_that_costs_no_more() {
     let data = walk(40_000);
     let input = encoded(&codec("zstd", 5, 1, 4096, 4), &data);
     assert!(span(&any(), &input, 40_000, 2, 8).is_none(), "within an item");
@@ -240,7 +240,7 @@ fn test_a_span_is_left_to_the_whole_decode_where_that_costs_no_more() {
 }
 
 #[test]
-fn test_a_span_of_a_copied_buffer_is_any_bytes() {
+fn test_a_span_of_a_copied_buffer_may_be_any_bytes() {
     let data = noise(5000);
     let input = encoded(&codec("lz4", 0, 1, 0, 4), &data);
     for (start, length) in [(0, 5000), (1, 3), (4999, 1)] {
@@ -250,7 +250,7 @@ fn test_a_span_of_a_copied_buffer_is_any_bytes() {
 }
 
 #[test]
-fn test_spans_of_several_threads_do_not_meet() {
+fn test_spans_decode_on_several_threads_at_once() {
     let data = walk(200_000);
     let input = encoded(&codec("zstd", 5, 1, 4096, 4), &data);
     std::thread::scope(|scope| {

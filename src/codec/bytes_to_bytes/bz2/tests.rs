@@ -1,4 +1,4 @@
-//! Bytes and letters are what numcodecs 0.17.1 (bzip2 1.0.8) writes and raises.
+//! Expected bytes and letters come from numcodecs 0.17.1 (bzip2 1.0.8).
 
 use super::super::samples::{
     assert_decodes, contents, counts, crc32, encoded, flips, into, letter, onto, truncations, walk,
@@ -33,25 +33,25 @@ fn test_other_levels_are_value_errors_when_encoding() {
 }
 
 #[test]
-fn test_several_streams_are_one_and_what_follows_is_ignored() {
+fn test_streams_are_joined_and_trailing_bytes_are_ignored() {
     let data = walk(5000);
     let streams = [encoded(&codec(), &data[..1000]), encoded(&Bz2::new(9), &data[1000..])].concat();
     assert_decodes(&codec(), &streams, &data);
     for tail in [&b"x"[..], b"\0\0\0", b"BZh9xyzxyz"] {
         assert_decodes(&codec(), &[&streams, tail].concat(), &data);
     }
-    // The beginning of another stream counts, and that has to end.
+    // The beginning of another stream counts as one, which must be complete.
     for tail in [&b"B"[..], b"BZh", &streams[..20]] {
         assert_eq!(letter(&into(&codec(), &[&streams, tail].concat(), 5000)), 'v');
     }
-    // So does a damaged one, up to what came before it.
+    // A damaged stream is ignored like trailing bytes.
     let mut damaged = streams.clone();
     *damaged.last_mut().expect("not empty") ^= 0x40;
     assert!(into(&codec(), &damaged, 1000).expect("the first stream") == data[..1000]);
 }
 
 #[test]
-fn test_no_bytes_are_no_streams() {
+fn test_empty_input_is_zero_streams() {
     assert_eq!(into(&codec(), b"", 0).expect("nothing"), b"");
     assert_eq!(letter(&into(&codec(), b"", 1)), 'v');
 }
@@ -76,8 +76,8 @@ fn test_a_bomb_stops_at_the_limit() {
 }
 
 #[test]
-fn test_a_damaged_block_is_damage_however_long_it_is() {
-    // One block, whose checksum follows the ten bytes of both headers.
+fn test_damage_in_a_block_beyond_the_limit_is_found() {
+    // One block, whose checksum follows the headers at byte ten.
     let mut input = encoded(&Bz2::new(9), &vec![0; 8 << 20]);
     assert_eq!(letter(&into(&codec(), &input, 1000)), 'v');
     input[10] ^= 1;

@@ -1,4 +1,4 @@
-//! Checksums and letters are what numcodecs 0.17.1 stores and raises for the same bytes.
+//! Expected checksums and letters come from numcodecs 0.17.1.
 
 use super::super::adler32::Adler32;
 use super::super::crc32::Crc32;
@@ -8,7 +8,8 @@ use super::super::jenkins_lookup3::JenkinsLookup3;
 use super::super::samples::{assert_decodes, contents, encoded, flips, into, letter, onto, truncations, walk};
 use super::*;
 
-/// For walks of these lengths: crc32, crc32c, adler32, fletcher32, lookup3, and lookup3 from 5 with a prefix of 13 bytes.
+/// For walks of these lengths: crc32, crc32c, adler32, fletcher32, lookup3, and lookup3 from 5 with a prefix of 13
+/// bytes.
 const LENGTHS: [usize; 7] = [1, 3, 7, 12, 24, 4096, 100_003];
 #[rustfmt::skip]
 const SUMS: [[u32; 6]; 7] = [
@@ -54,7 +55,7 @@ fn test_fletcher_carries_around_the_end() {
 }
 
 #[test]
-fn test_a_prefix_is_as_if_it_were_data() {
+fn test_a_prefix_counts_as_data() {
     let data = walk(60);
     for prefix in 0..30 {
         for rest in 0..30 {
@@ -96,14 +97,14 @@ fn test_damage_raises_the_classes_of_numcodecs() {
 }
 
 #[test]
-fn test_fletcher_cannot_sum_up_nothing() {
+fn test_fletcher_refuses_empty_data() {
     assert_eq!(letter(&at_end(Fletcher32).encode(b"", &mut Vec::new())), 'x');
     assert_eq!(letter(&into(&at_end(Fletcher32), &[0; 4], 0)), 'x');
     assert_eq!(encoded(&at_end(jenkins(0, b"")), b""), 0xDEAD_BEEF_u32.to_le_bytes());
 }
 
 #[test]
-fn test_a_view_without_validation_is_not_compared() {
+fn test_a_view_without_validation_skips_the_comparison() {
     let codec = at_end(Adler32);
     assert_eq!(codec.decode_view(b"abc\0\0\0\0", false).expect("a view").expect("long enough"), b"abc");
     assert_eq!(letter(&codec.decode_view(b"abc\0\0\0\0", true).expect("a view")), 'r');

@@ -1,4 +1,4 @@
-//! Bytes and letters are what numcodecs 0.17.1 (LZ4 1.10.0) writes and raises.
+//! Expected bytes and letters come from numcodecs 0.17.1 (LZ4 1.10.0).
 
 use super::super::samples::{
     assert_decodes, contents, counts, crc32, encoded, flips, into, letter, onto, truncations, walk,
@@ -28,7 +28,7 @@ fn test_bytes_are_those_of_numcodecs() {
 }
 
 #[test]
-fn test_nothing_is_encoded_but_not_decoded() {
+fn test_empty_input_encodes_but_does_not_decode() {
     assert_eq!(encoded(&codec(), b""), [0; 5]);
     assert_eq!(letter(&into(&codec(), &[0; 5], 0)), 'r');
 }
@@ -44,7 +44,7 @@ fn test_damage_raises_the_classes_of_numcodecs() {
 }
 
 #[test]
-fn test_giant_announcements_are_not_believed() {
+fn test_a_huge_announced_length_is_not_trusted() {
     for announced in [i32::MAX, i32::MIN, -1, 0, 1 << 30] {
         let input = [&announced.to_le_bytes()[..], &encoded(&codec(), &walk(200))[4..]].concat();
         assert_eq!(letter(&into(&codec(), &input, 200)), 'r');
@@ -64,13 +64,13 @@ fn test_a_bomb_stops_at_the_limit() {
 }
 
 #[test]
-fn test_a_block_shorter_than_announced_is_damaged_though_it_is_announced_too_long() {
+fn test_a_block_shorter_than_announced_is_damage_rather_than_a_wrong_length() {
     let input = encoded(&codec(), &walk(200));
     for announced in [201_u32, 40_000] {
         let input = [&announced.to_le_bytes()[..], &input[4..]].concat();
         assert_eq!(letter(&into(&codec(), &input, 200)), 'r');
         assert_eq!(letter(&onto(&codec(), &input, 1000)), 'r');
-        // Where decoding stops before the block does, nobody can tell.
+        // Decoding stops before the end of the block, so the damage is not met.
         assert_eq!(letter(&onto(&codec(), &input, 100)), 'v');
     }
 }

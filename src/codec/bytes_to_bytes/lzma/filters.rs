@@ -1,4 +1,5 @@
-//! Filter chains from plain numbers to liblzma's structures, with the defaults and the refusals of Python's module.
+//! Converts filter chains from plain numbers to liblzma's structures, with the defaults and refusals of Python's
+//! module.
 
 use std::ffi::c_void;
 
@@ -6,38 +7,38 @@ use liblzma_sys as sys;
 
 use crate::error::{Error, Kind, Result};
 
-/// The longest chain of liblzma.
-const MOST: usize = 4;
+/// liblzma's longest chain.
+const MAX_FILTERS: usize = 4;
 
-/// One filter: liblzma's number, and options by the names that Python gives them.
+/// One filter: liblzma's number, and options under Python's names.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    /// liblzma's number.
+    /// liblzma's number of the filter.
     pub id: u64,
     /// Options that differ from their defaults.
     pub options: Vec<(String, u32)>,
 }
 
-/// liblzma's options of a delta filter, which the crate does not declare. What is reserved is never read.
+/// liblzma's options of a delta filter, which the crate does not declare. Reserved fields are never read.
 #[repr(C)]
-struct Delta {
+struct DeltaOptions {
     kind: sys::lzma_check,
     dist: u32,
     reserved_numbers: [u32; 4],
     reserved_pointers: [*mut c_void; 2],
 }
 
-enum Options {
+enum FilterOptions {
     Lzma(Box<sys::lzma_options_lzma>),
-    Delta(Box<Delta>),
+    Delta(Box<DeltaOptions>),
     Branch(Box<sys::lzma_options_bcj>),
 }
 
-/// A chain as liblzma takes it. It points into itself, but only to boxes.
+/// A chain in liblzma's form. Its pointers lead to its own boxes, so it may be moved.
 pub(super) struct FilterChain {
-    filters: [sys::lzma_filter; MOST + 1],
-    /// What the filters point to.
-    _options: Vec<Options>,
+    filters: [sys::lzma_filter; MAX_FILTERS + 1],
+    /// Kept alive for the pointers in `filters`.
+    _options: Vec<FilterOptions>,
 }
 
 /// All options of `preset`.
@@ -45,9 +46,9 @@ pub(super) struct FilterChain {
 /// # Errors
 /// `Lzma` if there is no such preset.
 pub(super) fn preset(preset: u32) -> Result<sys::lzma_options_lzma> {
-    // SAFETY: integers and pointers, for which zero is valid.
+    // SAFETY: all fields are integers and pointers, for which zero is valid.
     let mut options: sys::lzma_options_lzma = unsafe { std::mem::zeroed() };
-    // SAFETY: room for the options, all of which the call sets.
+    // SAFETY: a live structure, all of whose fields the call sets.
     if unsafe { sys::lzma_lzma_preset(&raw mut options, preset) } != 0 {
         return Err(Error::new(Kind::Lzma, format!("invalid compression preset: {preset}")));
     }
@@ -87,17 +88,17 @@ impl Filter {
         }
     }
 
-    fn options(&self) -> Result<Options> {
+    fn options(&self) -> Result<FilterOptions> {
         Ok(match self.id {
-            sys::LZMA_FILTER_LZMA1 | sys::LZMA_FILTER_LZMA2 => Options::Lzma(Box::new(self.lzma()?)),
-            sys::LZMA_FILTER_DELTA => Options::Delta(Box::new(Delta {
+            sys::LZMA_FILTER_LZMA1 | sys::LZMA_FILTER_LZMA2 => FilterOptions::Lzma(Box::new(self.lzma()?)),
+            sys::LZMA_FILTER_DELTA => FilterOptions::Delta(Box::new(DeltaOptions {
                 kind: 0,
                 dist: self.only("dist", 1)?,
                 reserved_numbers: [0; 4],
                 reserved_pointers: [std::ptr::null_mut(); 2],
             })),
             sys::LZMA_FILTER_X86..=sys::LZMA_FILTER_SPARC => {
-                Options::Branch(Box::new(sys::lzma_options_bcj { start_offset: self.only("start_offset", 0)? }))
+                FilterOptions::Branch(Box::new(sys::lzma_options_bcj { start_offset: self.only("start_offset", 0)? }))
             }
             id => return Err(Error::value(format!("invalid lzma filter {id:#x}"))),
         })
@@ -106,30 +107,30 @@ impl Filter {
 
 impl FilterChain {
     /// # Errors
-    /// `Value` for unknown filters and options and for more filters than four, `Lzma` for an unknown preset.
+    /// `Value` for unknown filters or options and for more than four filters, `Lzma` for an unknown preset.
     pub(super) fn new(all: &[Filter]) -> Result<Self> {
-        if all.len() > MOST {
-            return Err(Error::value(format!("{} lzma filters, at most {MOST} are possible", all.len())));
+        if all.len() > MAX_FILTERS {
+            return Err(Error::value(format!("{} lzma filters, expected at most {MAX_FILTERS}", all.len())));
         }
         let mut options = all.iter().map(Filter::options).collect::<Result<Vec<_>>>()?;
         let mut filters = [const { sys::lzma_filter { id: sys::LZMA_VLI_UNKNOWN, options: std::ptr::null_mut() } }; _];
         for ((to, filter), options) in filters.iter_mut().zip(all).zip(&mut options) {
             to.id = filter.id;
             to.options = match options {
-                Options::Lzma(options) => (&raw mut **options).cast(),
-                Options::Delta(options) => (&raw mut **options).cast(),
-                Options::Branch(options) => (&raw mut **options).cast(),
+                FilterOptions::Lzma(options) => (&raw mut **options).cast(),
+                FilterOptions::Delta(options) => (&raw mut **options).cast(),
+                FilterOptions::Branch(options) => (&raw mut **options).cast(),
             };
         }
         Ok(Self { filters, _options: options })
     }
 
-    /// What liblzma takes, valid as long as the chain.
+    /// The chain for liblzma, valid as long as `self`.
     pub(super) fn as_ptr(&self) -> *const sys::lzma_filter {
         self.filters.as_ptr()
     }
 
-    /// The options of the only filter, as the older format has it.
+    /// The options of the only filter, which the older format requires.
     ///
     /// # Errors
     /// `Value` for any other chain.

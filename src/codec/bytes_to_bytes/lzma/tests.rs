@@ -1,4 +1,4 @@
-//! Bytes and letters are what numcodecs 0.17.1 (Python's `lzma`, xz 5.4) writes and raises.
+//! Expected bytes and letters come from numcodecs 0.17.1 (Python's `lzma`, xz 5.4).
 
 use super::super::samples::{
     assert_decodes, contents, counts, crc32, encoded, flips, into, letter, onto, truncations, unhex, walk,
@@ -54,12 +54,12 @@ fn test_reads_and_writes_what_python_writes() {
 }
 
 #[test]
-fn test_several_streams_are_one_and_what_follows_is_ignored() {
+fn test_streams_are_joined_and_trailing_bytes_are_ignored() {
     let twice = [walk(200), walk(200)].concat();
     for (format, stream) in [(Format::Xz, XZ), (Format::Alone, ALONE)] {
         let streams = [unhex(stream), unhex(stream)].concat();
         assert_decodes(&of(format), &streams, &twice);
-        // Twelve bytes, for less might still become a header.
+        // More than twelve bytes: fewer could be the start of a header.
         assert_decodes(&of(format), &[&streams[..], &[0xFF; 13]].concat(), &twice);
         assert_eq!(letter(&into(&of(format), &[&streams, &streams[..5]].concat(), 400)), 'l');
     }
@@ -84,7 +84,7 @@ fn test_damage_raises_the_classes_of_python() {
 }
 
 #[test]
-fn test_what_does_not_go_together_is_refused_as_python_refuses_it() {
+fn test_conflicting_options_are_refused_as_in_python() {
     let lzma1 = || Some(vec![filter(sys::LZMA_FILTER_LZMA1, &[])]);
     let lzma2 = || Some(vec![filter(sys::LZMA_FILTER_LZMA2, &[])]);
     let encode = |codec: Lzma| letter(&codec.encode(&walk(50), &mut Vec::new()));
@@ -98,7 +98,7 @@ fn test_what_does_not_go_together_is_refused_as_python_refuses_it() {
     assert_eq!(encode(Lzma::new(Format::Xz, -1, None, lzma1())), 'l');
     assert_eq!(encode(Lzma::new(Format::Xz, 7, None, None)), 'l');
     assert_eq!(encode(Lzma::new(Format::Xz, -1, Some(10), None)), 'l');
-    // It can be written, but no more read.
+    // Such a configuration can encode, but not decode.
     assert_eq!(encode(Lzma::new(Format::Xz, -1, None, lzma2())), 'o');
     assert_eq!(decode(Lzma::new(Format::Xz, -1, None, lzma2())), 'v');
     assert_eq!(decode(Lzma::new(Format::Raw, -1, None, None)), 'v');
@@ -123,8 +123,8 @@ fn test_a_bomb_stops_at_the_limit() {
 }
 
 #[test]
-fn test_a_header_that_asks_for_a_giant_dictionary_is_no_harm() {
-    // 4 GiB less one byte: decoded, or refused for want of room.
+fn test_a_header_that_asks_for_a_huge_dictionary_does_no_harm() {
+    // 4 GiB less one byte: either decoded, or refused for lack of memory.
     let mut stream = unhex(ALONE);
     stream[1..5].copy_from_slice(&[0xFF; 4]);
     match into(&of(Format::Alone), &stream, 200) {

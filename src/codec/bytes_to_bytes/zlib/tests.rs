@@ -1,4 +1,4 @@
-//! The letters of the damage tests are what numcodecs 0.17.1 raises for the same bytes.
+//! The letters of the damage tests are the classes that numcodecs 0.17.1 raises for the same bytes.
 
 use super::super::samples::{assert_decodes, contents, encoded, flips, into, letter, onto, truncations, unhex, walk};
 use super::*;

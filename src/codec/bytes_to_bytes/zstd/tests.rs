@@ -1,4 +1,4 @@
-//! The letters of the damage tests are what numcodecs 0.17.1 raises for the same bytes, in order.
+//! The letters of the damage tests are the classes that numcodecs 0.17.1 raises for the same bytes, in order.
 
 use super::super::samples::{
     assert_decodes, contents, counts, crc32, encoded, flips, into, letter, onto, truncations, unhex, walk,
@@ -54,7 +54,7 @@ fn test_round_trips_and_refuses_other_lengths() {
 }
 
 #[test]
-fn test_nothing_encodes_but_does_not_decode_as_in_numcodecs() {
+fn test_empty_input_encodes_but_does_not_decode_as_in_numcodecs() {
     let input = encoded(&codec(), b"");
     assert_eq!(letter(&into(&codec(), &input, 0)), 'r');
     assert_eq!(letter(&into(&codec(), b"", 0)), 'r');
@@ -151,7 +151,7 @@ fn test_trailing_bytes_are_refused() {
 }
 
 #[test]
-fn test_formats_from_before_one_are_refused() {
+fn test_formats_older_than_version_1_are_refused() {
     for magic in [0x1EB5_2FFD_u32, 0xFD2F_B522, 0xFD2F_B525, 0xFD2F_B527] {
         let mut stream = unhex(PLAIN);
         stream[..4].copy_from_slice(&magic.to_le_bytes());
@@ -160,7 +160,7 @@ fn test_formats_from_before_one_are_refused() {
 }
 
 #[test]
-fn test_announcements_that_do_not_hold_are_damage_however_giant() {
+fn test_a_wrong_content_size_is_damage_however_large() {
     for length in [1 << 62, u64::MAX - 2, 1 << 40, 201] {
         for (limit, decoded) in [200, usize::MAX].map(|limit| (limit, onto(&codec(), &announces(length), limit))) {
             assert_eq!(letter(&decoded), 'r', "{length} within {limit}");
@@ -169,7 +169,7 @@ fn test_announcements_that_do_not_hold_are_damage_however_giant() {
     }
     let twice = [announces(u64::MAX - 2), announces(u64::MAX - 2)].concat();
     assert_eq!(letter(&into(&codec(), &twice, 200)), 'r');
-    // One that holds is a wrong length.
+    // A correct content size that differs from the expected length is a wrong length.
     let error = into(&codec(), &announces(3), 200).expect_err("too short");
     assert_eq!(error.message, "decoded to 3 bytes, expected 200");
     assert_eq!(letter(&into(&codec(), &announces(200), 200)), 'r');

@@ -1,4 +1,4 @@
-//! Claims about kept handles and direct I/O: both may change the time a read takes, never its bytes.
+//! Claims about cached handles and direct I/O: both may change the time that a read takes, never its bytes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -11,21 +11,21 @@ fn cached() -> Fixture {
 }
 
 #[test]
-fn test_a_kept_handle_is_used_again() {
+fn test_a_cached_handle_is_reused() {
     let fixture = cached();
     fixture.put("c", b"chunk");
     fixture.open("c");
-    let kept = fixture.store.handles.get("c").expect("a kept handle");
+    let kept = fixture.store.handles.get("c").expect("a cached handle");
     fixture.open("c");
-    assert!(Arc::ptr_eq(&kept, &fixture.store.handles.get("c").expect("a kept handle")));
+    assert!(Arc::ptr_eq(&kept, &fixture.store.handles.get("c").expect("a cached handle")));
 }
 
 #[test]
-fn test_changes_behind_the_store_are_noticed() {
+fn test_changes_by_other_writers_are_noticed() {
     let fixture = cached();
     fixture.put("c", b"first");
     assert_eq!(fixture.get("c").as_deref(), Some(b"first".as_slice()));
-    // In place and of the same length; then longer, shorter, replaced by another file, gone, and back.
+    // In place with the same length; then longer, shorter, replaced by another file, removed, and written again.
     fixture.put("c", b"again");
     assert_eq!(fixture.get("c").as_deref(), Some(b"again".as_slice()));
     fixture.put("c", b"much longer");
@@ -71,7 +71,7 @@ fn test_no_more_files_stay_open_than_allowed() {
 
 #[test]
 fn test_a_lock_held_elsewhere_is_a_miss() {
-    // As in a child that was forked while another thread of its parent held every lock.
+    // As in a child that was forked while another thread of the parent held every lock.
     let fixture = cached();
     fixture.put("c", b"chunk");
     fixture.open("c");
@@ -115,7 +115,7 @@ fn test_direct_reads_see_what_was_just_written() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn test_a_file_system_without_direct_io_is_read_all_the_same_and_told() {
+fn test_a_file_system_without_direct_io_is_read_buffered_and_reported() {
     let store = LocalStore::new("/proc".into(), Options { direct_io: true, handle_cache: 0 });
     assert!(!store.direct_io_refused());
     let mut bytes = Vec::new();
@@ -126,8 +126,8 @@ fn test_a_file_system_without_direct_io_is_read_all_the_same_and_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn test_direct_io_refused_at_the_first_read_goes_on_buffered() {
-    // Nothing here refuses so late by itself: a place in memory cannot be misaligned from outside, so the refusal is played.
+fn test_direct_io_refused_at_the_first_read_continues_buffered() {
+    // No file system refuses so late in a test: the buffer is always aligned, so the refusal is simulated.
     let fixture = Fixture::new(Options { direct_io: true, handle_cache: 0 });
     let expected = pattern(10_000);
     fixture.put("c", &expected);

@@ -10,7 +10,7 @@ use super::{Fixture, LocalStore, Options, number};
 
 const CHILD_ROOT: &str = "LOCAL_STORE_TEST_ROOT";
 
-/// An object whose every byte is `tag`, of a length that the tag tells.
+/// An object whose bytes all equal `tag`, with a length that depends on `tag`.
 fn tagged(tag: u8) -> Vec<u8> {
     vec![tag; 20_000 + usize::from(tag) * 100]
 }
@@ -20,7 +20,7 @@ fn assert_is_whole(bytes: &[u8]) {
     assert!(bytes == tagged(tag), "a mixture, of {} bytes", bytes.len());
 }
 
-/// Not a test of its own: what the killed process runs.
+/// Not a test itself: the program of the child process that is killed.
 #[test]
 fn child_that_writes_until_killed() {
     let Some(root) = std::env::var_os(CHILD_ROOT) else { return };
@@ -70,7 +70,7 @@ fn test_a_kill_leaves_each_object_old_or_new() {
         left_over += partial.len();
         fs::remove_dir_all(fixture.path("")).expect("a removal");
     }
-    // Only a kill in the instant between link and rename leaves one (unnamed.rs); elsewhere any kill in a write does.
+    // With unnamed files, only a kill between link and rename leaves a file; otherwise any kill during a write does.
     assert!(left_over <= if unnamed { 3 } else { 20 }, "{left_over} of 20 kills left a file");
 }
 
@@ -101,7 +101,7 @@ fn test_eight_threads_on_the_same_keys_never_see_a_mixture() {
 }
 
 #[test]
-fn test_a_directory_removed_under_the_writers_is_made_again() {
+fn test_a_directory_removed_during_writes_is_created_again() {
     let fixture = Fixture::new(Options::default());
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -130,13 +130,13 @@ fn test_a_directory_removed_under_the_writers_is_made_again() {
     });
 }
 
-/// Runs `work` as a user who owns nothing, in a thread of its own (Linux keeps the user of file accesses by thread).
+/// Runs `work` as the user `nobody`, in its own thread (Linux keeps the user of file accesses for each thread).
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 fn as_nobody(work: impl FnOnce() + Send) {
     thread::scope(|scope| {
         scope.spawn(|| {
-            // SAFETY: changes the calling thread alone, which ends with `work`.
+            // SAFETY: changes only the calling thread, which ends after `work`.
             unsafe { libc::setfsuid(65_534) };
             work();
         });
@@ -145,7 +145,7 @@ fn as_nobody(work: impl FnOnce() + Send) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn test_forbidden_files_keep_their_number() {
+fn test_forbidden_files_raise_the_systems_errno() {
     use std::os::unix::fs::PermissionsExt;
 
     let fixture = Fixture::new(Options::default());
@@ -164,10 +164,10 @@ fn test_forbidden_files_keep_their_number() {
         assert_eq!(number(fixture.store.erase("c/secret")), denied);
     });
     fs::set_permissions(fixture.path("c"), fs::Permissions::from_mode(0o755)).expect("a change of mode");
-    assert_eq!(fixture.has_unnamed_files(), unnamed, "a denial is no lack of unnamed files");
+    assert_eq!(fixture.has_unnamed_files(), unnamed, "a denial does not mean a lack of unnamed files");
 }
 
-/// What a process may that owns nothing: by descriptor since Linux 6.10, by way of /proc before.
+/// Without capabilities, a process links by descriptor since Linux 6.10, and by way of /proc before.
 #[cfg(target_os = "linux")]
 #[test]
 fn test_a_user_without_capabilities_writes_unnamed_files_too() {
@@ -186,7 +186,7 @@ fn test_a_user_without_capabilities_writes_unnamed_files_too() {
     assert_eq!(fixture.has_unnamed_files(), unnamed);
 }
 
-/// Needs a file system of its own, so root; elsewhere it has nothing to say.
+/// Mounts a file system, which needs root; does nothing otherwise.
 #[cfg(target_os = "linux")]
 #[test]
 fn test_a_full_disk_leaves_the_old_object_and_no_part_of_the_new() {
@@ -204,27 +204,27 @@ fn test_a_full_disk_leaves_the_old_object_and_no_part_of_the_new() {
         }
         assert_eq!(fixture.get("c").as_deref(), Some(b"old".as_slice()));
         assert_eq!(fs::read_dir(fixture.path("")).expect("a directory").count(), 1);
-        // A child that another test forks holds the failed file open until it ends, and its room with it.
+        // A child that another test forks holds the failed file open, and so occupies its space, until it ends.
         let smaller = || fixture.store.set("c", &[&vec![1; 512 << 10]]).is_ok();
-        let room = (0..500).any(|_| {
+        let has_space = (0..500).any(|_| {
             let written = smaller();
             std::thread::sleep(std::time::Duration::from_millis(if written { 0 } else { 10 }));
             written
         });
-        assert!(room, "no room for a smaller one");
+        assert!(has_space, "no space for a smaller object");
         fixture.store.erase("c").expect("an erase");
     }
     Command::new("umount").arg(fixture.path("")).status().expect("an unmount");
 }
 
-/// The limit is the process's, so this runs in one of its own.
+/// The limit is that of the process, so this runs in its own process.
 #[test]
 #[allow(unsafe_code)]
 fn child_with_few_descriptors() {
     let Some(root) = std::env::var_os(CHILD_ROOT) else { return };
     let store = LocalStore::new(root.into(), Options { direct_io: false, handle_cache: 100 });
     let limit = libc::rlimit { rlim_cur: 40, rlim_max: 40 };
-    // SAFETY: reads the plain struct that it is given.
+    // SAFETY: reads a live plain struct.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
     for i in 0..200 {
         store.set(&format!("c/{i}"), &[b"chunk"]).expect("a write");
@@ -242,7 +242,7 @@ fn child_with_few_descriptors() {
 }
 
 #[test]
-fn test_too_many_open_files_close_the_kept_ones_first() {
+fn test_too_many_open_files_close_the_cached_ones_first() {
     let fixture = Fixture::new(Options::default());
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "store::local::tests::faults::child_with_few_descriptors", "--test-threads=1"])

@@ -1,4 +1,4 @@
-//! The local store against std's own reading and writing of the same files.
+//! The local store, compared with std's own reads and writes of the same files.
 
 mod caching;
 mod faults;
@@ -15,7 +15,7 @@ use crate::error::{Kind, Result};
 use crate::memory::OutBytes;
 use crate::store::ByteRange;
 
-/// A store in a directory of its own that goes with it.
+/// A store in its own temporary directory.
 struct Fixture {
     store: LocalStore,
     directory: TempDir,
@@ -31,7 +31,7 @@ impl Fixture {
         self.directory.path().join("root").join(key)
     }
 
-    /// Writes an object behind the store's back, in place.
+    /// Writes an object in place without the store, as another process does.
     fn put(&self, key: &str, bytes: &[u8]) {
         let path = self.path(key);
         fs::create_dir_all(path.parent().expect("a path below the root")).expect("directories");
@@ -47,7 +47,7 @@ impl Fixture {
         self.store.open(key).expect("an open").expect("an object")
     }
 
-    /// Whether writes here go through unnamed files, which some file systems lack.
+    /// Whether writes use unnamed files here; some file systems lack them.
     fn has_unnamed_files(&self) -> bool {
         self.store.set("probe", &[]).expect("a write");
         self.store.erase("probe").expect("an erase");
@@ -57,7 +57,7 @@ impl Fixture {
         return false;
     }
 
-    /// All names below the root that a write in progress may bear.
+    /// All `.partial` names below the root.
     fn partial_names(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut directories = vec![self.path("")];
@@ -87,12 +87,12 @@ fn read_into(object: &Object, start: u64, len: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Bytes that differ at every offset of interest.
+/// Bytes that differ between neighbouring offsets and between blocks.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-/// The system's number of an `Io` error.
+/// The `errno` of an `Io` error.
 fn number<T: std::fmt::Debug>(result: Result<T>) -> Option<i32> {
     match result.expect_err("a refusal").kind {
         Kind::Io(error) => error.raw_os_error(),

@@ -20,7 +20,7 @@ fn test_get_reads_every_size_with_every_hint() {
 }
 
 #[test]
-fn test_get_uses_the_room_that_a_buffer_has() {
+fn test_get_reuses_the_capacity_of_the_buffer() {
     let fixture = Fixture::new(Options::default());
     fixture.put("c/0", &pattern(10_000));
     let mut bytes = Vec::with_capacity(20_000);
@@ -30,7 +30,7 @@ fn test_get_uses_the_room_that_a_buffer_has() {
 }
 
 #[test]
-fn test_missing_objects_directories_and_files_in_the_way_are_missing() {
+fn test_missing_files_directories_and_files_in_the_way_count_as_missing() {
     for options in [Options::default(), Options { direct_io: true, handle_cache: 2 }] {
         let fixture = Fixture::new(options);
         fixture.put("c/0/0", b"chunk");
@@ -79,7 +79,7 @@ fn test_ranges_end_where_the_object_ends() {
 }
 
 #[test]
-fn test_a_range_of_a_hostile_length_allocates_no_more_than_the_object() {
+fn test_a_range_of_a_huge_length_allocates_no_more_than_the_object() {
     let fixture = Fixture::new(Options::default());
     fixture.put("c", &pattern(1000));
     let mut bytes = Vec::new();
@@ -111,7 +111,7 @@ fn test_read_into_is_exact_or_names_both_lengths() {
 }
 
 #[test]
-fn test_offsets_beyond_four_gibibytes() {
+fn test_offsets_beyond_four_gibibytes_are_read() {
     for direct_io in [false, true] {
         let fixture = Fixture::new(Options { direct_io, ..Options::default() });
         let start = (5 << 30) + 123;
@@ -138,7 +138,7 @@ fn test_an_open_object_outlives_its_key() {
 }
 
 #[test]
-fn test_errors_keep_the_number_and_name_the_path() {
+fn test_errors_keep_the_errno_and_name_the_path() {
     let fixture = Fixture::new(Options::default());
     fixture.put("c", b"chunk");
     let long = "x".repeat(300);

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::{Fixture, Options, number, pattern};
 
-/// A store that writes through unnamed files and one that does not, as on other platforms.
+/// A store that writes through unnamed files, and one that does not, as on other platforms.
 fn both_ways() -> [Fixture; 2] {
     let named = Fixture::new(Options::default());
     #[cfg(target_os = "linux")]
@@ -14,7 +14,7 @@ fn both_ways() -> [Fixture; 2] {
 }
 
 #[test]
-fn test_set_makes_replaces_and_leaves_nothing_else() {
+fn test_set_creates_replaces_and_leaves_no_other_files() {
     for fixture in both_ways() {
         for round in [&b"first, and longer"[..], b"second", b"", b"third"] {
             for key in ["zarr.json", "c/0/0", "c/0.0.3"] {
@@ -86,7 +86,7 @@ fn test_a_link_is_replaced_and_its_target_kept() {
 }
 
 #[test]
-fn test_what_is_in_the_way_gives_the_error_of_zarr_and_no_rubbish() {
+fn test_obstacles_raise_zarrs_errors_and_leave_no_files() {
     for fixture in both_ways() {
         fixture.put("directory/object", b"x");
         // os.replace: IsADirectoryError; mkdir of the parent: FileExistsError, or NotADirectoryError further up.
@@ -100,7 +100,7 @@ fn test_what_is_in_the_way_gives_the_error_of_zarr_and_no_rubbish() {
 }
 
 #[test]
-fn test_erase_takes_objects_trees_and_nothing() {
+fn test_erase_removes_objects_and_trees_and_accepts_missing_keys() {
     let fixture = Fixture::new(Options { handle_cache: 8, ..Options::default() });
     fixture.put("c/0/0", b"x");
     fixture.put("c/0/1", b"x");
