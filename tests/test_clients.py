@@ -9,6 +9,7 @@ import concurrent.futures
 import itertools
 import multiprocessing
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -210,6 +211,26 @@ def test_xarray_writes_appends_and_reads(tmp_path, s3, kind, encoding, oracle) -
             found.temperature[3:8, :, 2:9], whole.temperature[3:8, :, 2:9] + 1, **close
         )
         np.testing.assert_allclose(found.temperature[:3], whole.temperature[:3], **close)
+
+
+def test_xarray_opens_text_coordinates_without_a_warning_of_the_pipeline(tmp_path, oracle) -> None:
+    names = xr.Dataset({"value": ("station", np.arange(3.0))}, {"station": ["a", "bc", "ü"]})
+
+    def warnings_of(name: str, mode: str) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            if mode == "w":
+                names.to_zarr(tmp_path / name, consolidated=False, zarr_format=3)
+            with xr.open_zarr(tmp_path / name, consolidated=False, chunks=None) as found:
+                xr.testing.assert_equal(found.load(), names)
+        return sorted(str(warning.message) for warning in caught)
+
+    ours = warnings_of("ours", "w")
+    with oracle():
+        theirs = warnings_of("theirs", "w")
+        assert warnings_of("ours", "r") == warnings_of("theirs", "r")
+    assert ours == theirs
+    assert not any("zarrs" in message for message in ours)
 
 
 # xarray writes attributes after it has created a node; the archive keeps both entries and warns.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pytest
 import zarr
+import zarr.core.codec_pipeline
 from zarr.codecs import (
     BytesCodec,
     Crc32cCodec,
@@ -137,6 +138,31 @@ def test_results_are_correct_and_the_reason_is_recorded(case, recwarn) -> None:
     reasons = list(_fallback.counters["fallback"])
     assert len(reasons) == 1
     assert case.reason in reasons[0]
+
+
+@pytest.mark.skipif(
+    not hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline"), reason="came with zarr 3.3"
+)
+@pytest.mark.usefixtures("lenient")
+def test_calls_that_fall_back_run_on_zarrs_fused_pipeline(case, monkeypatch) -> None:
+    fused = zarr.core.codec_pipeline.FusedCodecPipeline
+    called: list[str] = []
+
+    def counted(name: str) -> Any:
+        method = getattr(fused, name)
+
+        def call(self: Any, *arguments: Any, **more: Any) -> Any:
+            called.append(name)
+            return method(self, *arguments, **more)
+
+        return call
+
+    for name in ("read", "write"):
+        monkeypatch.setattr(fused, name, counted(name))
+    array = create(case)
+    array[:] = case.data
+    np.testing.assert_array_equal(array[:], case.data)
+    assert {"read", "write"} <= set(called)
 
 
 @pytest.mark.usefixtures("lenient")

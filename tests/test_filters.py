@@ -451,6 +451,19 @@ def test_fixedscaleoffset_is_numcodecs(
     is_numcodecs(codec, np.array(values).astype(dtype))
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("scale", [1, 0.1, 1 / 3])
+def test_fixedscaleoffset_of_large_numbers_has_numcodecs_precision(
+    dtype: str, scale: float
+) -> None:
+    # Single-precision arithmetic is wrong by up to 64 here.
+    values = (1e9 + 61.0 * np.arange(2000)).astype(dtype)
+    for offset in (0, 1e9, 999_999_937):
+        codec = numcodecs.FixedScaleOffset(offset, scale, dtype, "i4")
+        assert not is_refused(values=values, filters=[codec], zarr_format=2, chunks=values.shape)
+        is_numcodecs(codec, values)
+
+
 @given(data=st.data(), dtype=st.sampled_from([*INTEGERS, *FLOATS]))
 @settings(max_examples=150, deadline=None)
 def test_delta_is_numcodecs(data: st.DataObject, dtype: str) -> None:

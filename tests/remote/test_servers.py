@@ -6,7 +6,6 @@ Claims that hold for every kind of store are in test_stores.py.
 from __future__ import annotations
 
 import itertools
-import ssl
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -18,7 +17,8 @@ import zarr
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore
 
 from support.agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
-from support.loopback import BUCKET, HEADERS
+from support.loopback import HEADERS
+from support.stores import http_store, s3_store
 
 if TYPE_CHECKING:
     from support.loopback import S3, Web
@@ -38,12 +38,6 @@ def layout(request: pytest.FixtureRequest) -> dict[str, Any]:
 def bucket(request: pytest.FixtureRequest, s3: S3) -> Any:
     """A store under an unused prefix."""
     return s3_store(s3, request.param, f"run-{next(numbers)}")
-
-
-def s3_store(s3: S3, client: str, prefix: str) -> Any:
-    if client == "obstore":
-        return ObjectStore(s3.obstore(prefix))
-    return FsspecStore.from_url(f"s3://{BUCKET}/{prefix}", storage_options=s3.options)
 
 
 @pytest.mark.parametrize("name", ["plain", "sharded"])
@@ -100,22 +94,6 @@ def outcome(array: zarr.Array[Any]) -> Any:
 
 
 # -- HTTP -------------------------------------------------------------------------------------------
-
-
-def http_store(web: Web, kind: str, path: str) -> Any:
-    base = web.https if "https" in kind else web.http
-    if kind.startswith("obstore"):
-        headers = {key.lower(): value for key, value in HEADERS.items()}
-        options: Any = {"allow_http": True, "default_headers": headers}
-        if "https" in kind:
-            options["allow_invalid_certificates"] = True
-        return ObjectStore(
-            obstore.store.HTTPStore(f"{base}/{path}", client_options=options), read_only=True
-        )
-    options = {"headers": HEADERS}
-    if "https" in kind:
-        options["ssl"] = ssl.create_default_context(cafile=web.certificate)
-    return FsspecStore.from_url(f"{base}/{path}", storage_options=options, read_only=True)
 
 
 KINDS = ["obstore, http", "obstore, https", "fsspec, http", "fsspec, https"]

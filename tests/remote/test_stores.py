@@ -5,8 +5,6 @@ Stores behind a server are in test_servers.py, request counts in test_requests.p
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +13,8 @@ import numpy as np
 import obstore.store
 import pytest
 import zarr
-from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
+from zarr.abc.store import Store
 from zarr.storage import (
-    FsspecStore,
     LocalStore,
     LoggingStore,
     MemoryStore,
@@ -29,77 +26,13 @@ from zarr.testing.store import LatencyStore
 
 import zarrs
 from support.agreement import DATA, LAYOUTS, SHAPE, check_reads, check_store
+from support.stores import UserStore, fsspec_local, fsspec_memory, managed_memory, obstore_local
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 RELEASE = tuple(map(int, zarr.__version__.split(".")[:2]))
-numbers = itertools.count()
-
-
-class UserStore(Store):
-    """A user-defined store: coroutines only, over a dictionary."""
-
-    supports_writes = True
-    supports_deletes = True
-    supports_listing = True
-    # Required by old releases.
-    supports_partial_writes = False
-
-    def __init__(self, *, read_only: bool = False) -> None:
-        super().__init__(read_only=read_only)
-        self.objects: dict[str, bytes] = {}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UserStore) and self.objects is other.objects
-
-    __hash__ = None  # type: ignore[assignment]
-
-    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        await asyncio.sleep(0)
-        data = self.objects.get(key)
-        if data is None:
-            return None
-        if isinstance(byte_range, RangeByteRequest):
-            data = data[byte_range.start : byte_range.end]
-        elif isinstance(byte_range, OffsetByteRequest):
-            data = data[byte_range.offset :]
-        elif isinstance(byte_range, SuffixByteRequest):
-            data = data[-byte_range.suffix :]
-        return prototype.buffer.from_bytes(data)
-
-    async def get_partial_values(self, prototype: Any, key_ranges: Any) -> list[Any]:
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
-
-    async def set_partial_values(self, key_start_values: Any) -> None:
-        raise NotImplementedError
-
-    async def exists(self, key: str) -> bool:
-        return key in self.objects
-
-    async def set(self, key: str, value: Any) -> None:
-        await asyncio.sleep(0)
-        self.objects[key] = value.to_bytes()
-
-    async def delete(self, key: str) -> None:
-        self.objects.pop(key, None)
-
-    async def list(self) -> AsyncIterator[str]:
-        for key in list(self.objects):
-            yield key
-
-    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        for key in list(self.objects):
-            if key.startswith(prefix):
-                yield key
-
-    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        start = f"{prefix}/" if prefix else ""
-        for name in {
-            key[len(start) :].split("/")[0] for key in self.objects if key.startswith(start)
-        }:
-            yield name
 
 
 class Reversing(WrapperStore[Store]):
@@ -137,28 +70,14 @@ def cache(_: Path) -> Any:
     return CacheStore(MemoryStore(), cache_store=MemoryStore())
 
 
-def managed(path: str) -> Any:
-    from zarr.storage import ManagedMemoryStore
-
-    return ManagedMemoryStore(name=f"remote-{next(numbers)}", path=path)
-
-
-def fsspec_local(path: Path) -> FsspecStore:
-    return FsspecStore.from_url(f"file://{path / 'files'}", storage_options={"auto_mkdir": True})
-
-
-def obstore_local(path: Path) -> ObjectStore[Any]:
-    return ObjectStore(obstore.store.LocalStore(str(path / "objects"), mkdir=True))
-
-
 STORES: dict[str, Callable[[Path], Any]] = {
     "memory": lambda _: MemoryStore(),
-    "managed memory": lambda _: managed(""),
-    "managed memory with a path": lambda _: managed("a/b"),
+    "managed memory": lambda _: managed_memory(),
+    "managed memory with a path": lambda _: managed_memory("a/b"),
     "obstore, local": obstore_local,
     "obstore, memory": lambda _: ObjectStore(obstore.store.MemoryStore()),
     "fsspec, local": fsspec_local,
-    "fsspec, memory": lambda _: FsspecStore.from_url(f"memory://remote-{next(numbers)}"),
+    "fsspec, memory": lambda _: fsspec_memory(),
     "logging": lambda _: LoggingStore(MemoryStore(), log_level="ERROR"),
     "wrapper": lambda _: WrapperStore(MemoryStore()),
     "wrapper of wrapper": lambda path: WrapperStore(WrapperStore(LocalStore(path / "w"))),
@@ -254,15 +173,11 @@ def test_explain_says_how_a_store_is_accessed(tmp_path, kind, way) -> None:
     assert way in zarrs.explain(array).store
 
 
-def local_objects(path: Path) -> ObjectStore[Any]:
-    return ObjectStore(obstore.store.LocalStore(str(path), mkdir=True))
-
-
 @pytest.mark.parametrize(
     "name", ["", "a/b_c-1.zarr", "with space", "50%", "a#1", "[x]", ".hidden", "größe"]
 )
 def test_arrays_of_any_name_in_local_objects_are_read_back(tmp_path, name, layout, oracle) -> None:
-    store = local_objects(tmp_path / "objects")
+    store = obstore_local(tmp_path)
     with oracle():
         array = zarr.create_array(store, name=name or None, shape=SHAPE, dtype="int32", **layout)
         array[:] = DATA
@@ -273,7 +188,7 @@ def test_arrays_of_any_name_in_local_objects_are_read_back(tmp_path, name, layou
 
 @pytest.mark.parametrize("damage", ["truncated", "a directory", "a loop"])
 def test_an_object_that_is_no_readable_file_is_left_to_obstore(tmp_path, damage, oracle) -> None:
-    store = local_objects(tmp_path / "objects")
+    store = obstore_local(tmp_path)
     array = zarr.create_array(store, shape=SHAPE, dtype="int32", chunks=(16, 10))
     array[:] = DATA
     chunk = tmp_path / "objects" / "c" / "1" / "0"
