@@ -11,7 +11,7 @@ from zarrs._python_calls import Inbox
 from zarrs._python_steps import PythonSteps
 from zarrs.errors import UnsupportedError as UnsupportedError
 
-Swap: TypeAlias = int | list[tuple[int, int, int]] | None
+_Swap: TypeAlias = int | list[tuple[int, int, int]] | None
 
 __all__ = [
     "Array",
