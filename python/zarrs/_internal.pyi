@@ -5,8 +5,10 @@ import os
 from collections.abc import Callable
 from typing import Any, final
 
-from zarrs._python_calls import Inbox
-from zarrs._python_steps import PythonSteps
+from zarrs._codecs.chain import Chain
+from zarrs._codecs.data_types import Equality
+from zarrs._codecs.python_calls import Inbox
+from zarrs._codecs.python_steps import PythonStep
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 __all__ = [
@@ -42,7 +44,7 @@ class Caller:
     def inbox(self) -> Inbox: ...
     @property
     def context(self) -> contextvars.Context: ...
-    def wanted(self) -> list[tuple[PythonSteps, bool, Any, Reply]]: ...
+    def wanted(self) -> list[tuple[PythonStep, bool, Any, Reply]]: ...
 
 @final
 class ChunkFormat:
@@ -50,12 +52,15 @@ class ChunkFormat:
 
     def __new__(
         cls,
-        chain: tuple[Any, ...],
+        chain: Chain,
+        *,
         item_size: int,
         fill: bytes,
-        same: tuple[Any, ...],
+        equality: Equality,
         big_endian: bool,
     ) -> ChunkFormat: ...
+    @staticmethod
+    def of_variable_length(chain: Chain, *, fill: bytes, utf8: bool) -> ChunkFormat: ...
     @property
     def calls_python(self) -> bool: ...
 

@@ -14,9 +14,11 @@ from zarr.core.codec_pipeline import codecs_from_list
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.storage._common import StorePath
 
-from zarrs import _config, _data_types, _fallback, _remote, _text
+from zarrs import _config, _fallback, _remote
 from zarrs._chunk_format import ChunkFormats
+from zarrs._codecs import data_types as _data_types
 from zarrs._codecs import evolve, split
+from zarrs._codecs import vlen as _text
 from zarrs._stores import NativeStores, tell_refused_direct_io
 from zarrs._waiting import release
 from zarrs.errors import UnsupportedError

@@ -1,18 +1,18 @@
 //! The Python boundary, and the only place that names `pyo3`: zarr's batch becomes plain projections, NumPy arrays become checked
-//! views, codec specifications become an format, errors become exceptions, a finished batch wakes a future.
+//! views, descriptions of chunk formats become chunk formats, errors become exceptions, a finished batch wakes a future.
 
 mod array;
 mod batch;
 mod call;
 mod chunk_format;
 mod errors;
-mod filters;
 mod loop_queue;
 mod owned;
 mod python_step;
 mod remote;
 mod selection;
 mod session;
+mod spec;
 mod store;
 mod strings;
 mod vlen;

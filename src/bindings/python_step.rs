@@ -1,5 +1,5 @@
 //! A run of Python codecs as one bytes-to-bytes step: attaching, handing bytes over, and whose call it is.
-//! Which codecs, and what they are given: `python/zarrs/_python_steps.py`.
+//! Which codecs, and what they are given: `python/zarrs/_codecs/python_steps.py`.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct PythonStep {
 /// What Python codecs may ask of the call that they work for.
 #[pyclass(frozen, module = "zarrs._internal")]
 pub struct Caller {
-    /// How its event loop is called (`_python_calls.Inbox`); None where no codec has coroutines.
+    /// How its event loop is called (`python_calls.Inbox`); None where no codec has coroutines.
     #[pyo3(get)]
     inbox: Option<Py<PyAny>>,
     /// The context of the call, to be copied.
@@ -48,7 +48,7 @@ impl Caller {
     pub fn here(py: Python<'_>, waits: bool) -> PyResult<Py<Self>> {
         let inbox = || {
             let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
-            let inbox = py.import(intern!(py, "zarrs._python_calls"))?.getattr(intern!(py, "Inbox"))?;
+            let inbox = py.import(intern!(py, "zarrs._codecs.python_calls"))?.getattr(intern!(py, "Inbox"))?;
             inbox.call1((event_loop,)).map(Bound::unbind)
         };
         let inbox = waits.then(inbox).transpose()?;

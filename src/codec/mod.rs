@@ -7,6 +7,8 @@
 pub mod array_to_array;
 pub mod array_to_bytes;
 pub mod bytes_to_bytes;
+pub mod parameters;
+pub mod table;
 
 use std::sync::Arc;
 
