@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zarrs import _data_types
+from zarrs._codecs import data_types
 
 if TYPE_CHECKING:
     from zarrs import _internal
@@ -44,7 +44,7 @@ class Array:
             try:
                 swap = format.swap_to(out.dtype)
                 return out, *native.read(batch, out, swap, drop_axes)
-            except (_data_types.IncompatibleDtype, _internal.OverlappingOutput):
+            except (data_types.IncompatibleDtype, _internal.OverlappingOutput):
                 pass
         target = np.empty(out.shape, dtype=format.dtype)
         return target, *native.read(batch, target, format.swap_to(target.dtype), drop_axes)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from zarr.core.buffer.cpu import Buffer, NDBuffer
 
-from zarrs import _data_types, _text
-from zarrs._codecs import chain_of, evolve
+from zarrs._codecs import chain_of, data_types, evolve, vlen
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class ChunkFormat:
         self, format: _internal.ChunkFormat, dtype: Any, stored: Any, spec: ArraySpec
     ) -> None:
         self.format = format
-        # What Python codecs are shown of a chunk beyond what every engine depends on.
+        # What Python codecs see of a chunk beyond what every chunk format depends on.
         self.seen = (spec.shape, spec.config) if format.calls_python else None
         self.dtype = dtype
         self.stored = stored
@@ -44,7 +43,7 @@ class ChunkFormat:
         known = self._swaps
         if known is not None and known[0] is dtype:
             return known[1]
-        swap = _data_types.swap_between(self.stored, dtype)
+        swap = data_types.swap_between(self.stored, dtype)
         self._swaps = (dtype, swap)
         return swap
 
@@ -66,7 +65,7 @@ class ChunkFormats:
         UnsupportedError
             If its codecs, data type or buffers are not native.
         """
-        # Objects of the array's metadata: the same from call to call. They are held here, so their identity is theirs.
+        # Objects of the array's metadata, the same from call to call. They are kept alive here, so no other has their identity.
         key = (spec.dtype, spec.fill_value, spec.prototype, spec.config.order, len(spec.shape))
         last = self._last
         if last is None or not all(map(_same, last[0], key)) or _shows_more(last[1], spec):
@@ -76,7 +75,7 @@ class ChunkFormats:
                 made = error
             last = self._last = (key, made)
         if isinstance(last[1], UnsupportedError):
-            # A fresh one: the traceback of a raised exception grows with every raise.
+            # A new one: the traceback of an exception grows whenever it is raised.
             raise UnsupportedError(last[1].what, last[1].reason)
         return last[1]
 
@@ -101,26 +100,27 @@ def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> ChunkFormat:
                 "it is not zarr's buffer in main memory",
             )
     dtype = spec.dtype.to_native_dtype()
-    if not _text.is_text(spec.dtype):
-        _data_types.check(dtype)
+    has_fixed_size = not vlen.is_text(spec.dtype)
+    if has_fixed_size:
+        data_types.check(dtype)
     chain = chain_of(evolve(codecs, spec), spec)
     fill_value = spec.fill_value
     if fill_value is None:
         fill_value = spec.dtype.default_scalar()
-    if _text.is_text(spec.dtype):
-        fill = _text.fill_of(fill_value, spec.dtype)
-        rule = _text.emptiness(spec.dtype)
-        format = _internal.ChunkFormat(chain.chain, _text.REFERENCE_SIZE, fill, rule, False)
+    if not has_fixed_size:
+        format = _internal.ChunkFormat.of_variable_length(
+            chain, fill=vlen.fill_of(fill_value, spec.dtype), utf8=vlen.is_utf8(spec.dtype)
+        )
         return ChunkFormat(format, dtype, dtype, spec)
-    stored = _data_types.stored(dtype, chain.endian)
-    # zarr's own way: NumPy's alone loses the byte order of dates without a unit.
+    stored = data_types.stored(dtype, chain.endian)
+    # As zarr does it: NumPy alone loses the byte order of dates without a unit.
     one = NDBuffer.create(shape=(1,), dtype=dtype, fill_value=fill_value).astype(stored)
     format = _internal.ChunkFormat(
-        chain.chain,
-        stored.itemsize,
-        one.as_numpy_array().tobytes(),
-        _data_types.emptiness(stored),
-        _is_big_endian(stored),
+        chain,
+        item_size=stored.itemsize,
+        fill=one.as_numpy_array().tobytes(),
+        equality=data_types.equality(stored),
+        big_endian=_is_big_endian(stored),
     )
     return ChunkFormat(format, dtype, stored, spec)
 
@@ -128,5 +128,5 @@ def _compile(codecs: tuple[Codec, ...], spec: ArraySpec) -> ChunkFormat:
 def _is_big_endian(dtype: np.dtype[Any]) -> bool:
     return any(
         leaf.unit > 1 and leaf.dtype.newbyteorder(">") == leaf.dtype
-        for leaf in _data_types.leaves(dtype)
+        for leaf in data_types.leaves(dtype)
     )

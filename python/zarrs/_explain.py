@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 
-from zarrs import _config, _data_types, _python_steps, _text
-from zarrs._codecs import chain_of, evolve
+from zarrs import _config
+from zarrs._codecs import chain_of, data_types, evolve, python_steps, vlen
 from zarrs._pipeline import ZarrsCodecPipeline
 from zarrs._stores import routes
 from zarrs.errors import UnsupportedError
@@ -68,15 +68,15 @@ def explain(array: zarr.Array[Any] | zarr.AsyncArray[Any]) -> Explanation:
     reasons = []
     spec = _chunk_spec(async_array)
     try:
-        if _text.is_text(spec.dtype):
-            _text.check_fill(spec.fill_value, spec.dtype)
+        if vlen.is_text(spec.dtype):
+            vlen.check_fill(spec.fill_value, spec.dtype)
         else:
-            _data_types.check(spec.dtype.to_native_dtype())
+            data_types.check(spec.dtype.to_native_dtype())
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     try:
         codecs = evolve(pipeline.codecs, spec)
-        steps = tuple(_python_steps.places(codecs, chain_of(codecs, spec).chain))
+        steps = tuple(python_steps.places(codecs, chain_of(codecs, spec)))
     except UnsupportedError as error:
         reasons.append(f"{error.what}: {error.reason}")
     store = async_array.store_path.store

@@ -7,8 +7,10 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
-from zarrs._python_calls import Inbox
-from zarrs._python_steps import PythonSteps
+from zarrs._codecs.chain import Chain
+from zarrs._codecs.data_types import Equality
+from zarrs._codecs.python_calls import Inbox
+from zarrs._codecs.python_steps import PythonStep
 from zarrs.errors import UnsupportedError as UnsupportedError
 
 _Swap: TypeAlias = int | list[tuple[int, int, int]] | None
@@ -120,7 +122,7 @@ class Caller:
     def inbox(self) -> Inbox: ...
     @property
     def context(self) -> contextvars.Context: ...
-    def wanted(self) -> list[tuple[PythonSteps, bool, Any, Reply]]: ...
+    def wanted(self) -> list[tuple[PythonStep, bool, Any, Reply]]: ...
 
 @final
 class ChunkFormat:
@@ -128,12 +130,15 @@ class ChunkFormat:
 
     def __new__(
         cls,
-        chain: tuple[Any, ...],
+        chain: Chain,
+        *,
         item_size: int,
         fill: bytes,
-        same: tuple[Any, ...],
+        equality: Equality,
         big_endian: bool,
     ) -> ChunkFormat: ...
+    @staticmethod
+    def of_variable_length(chain: Chain, *, fill: bytes, utf8: bool) -> ChunkFormat: ...
     @property
     def calls_python(self) -> bool: ...
 

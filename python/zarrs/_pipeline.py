@@ -13,10 +13,12 @@ from zarr.core.codec_pipeline import codecs_from_list
 from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.storage._common import StorePath
 
-from zarrs import _config, _data_types, _drive, _fallback, _text
+from zarrs import _config, _drive, _fallback
 from zarrs._array import Arrays
 from zarrs._chunk_format import ChunkFormats
+from zarrs._codecs import data_types as _data_types
 from zarrs._codecs import evolve, split
+from zarrs._codecs import vlen as _text
 from zarrs._stores.routes import Routes, Way, tell_refused_direct_io
 from zarrs.errors import UnsupportedError
 

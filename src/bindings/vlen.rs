@@ -1,6 +1,6 @@
 //! Text and bytes of variable length between NumPy and the format's references: values, and arrays to be filled; those of
 //! Python objects in here, those of `StringDType` in `strings.rs`. Leaves out which data types and codecs belong together
-//! (`_text.py`).
+//! (`_codecs/vlen.py`).
 #![allow(unsafe_code, reason = "Python objects are known by address only, and references are vouched for")]
 
 use std::ffi::c_char;

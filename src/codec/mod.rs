@@ -12,6 +12,8 @@ mod step;
 pub mod array_to_array;
 pub mod array_to_bytes;
 pub mod bytes_to_bytes;
+pub mod parameters;
+pub mod table;
 
 pub use chain::{Chain, Serializer};
 pub use cost::Cost;

@@ -44,7 +44,7 @@ impl Context {
     pub fn here(py: Python<'_>, kind: PythonCall) -> PyResult<Arc<Self>> {
         let inbox = || {
             let event_loop = py.import(intern!(py, "asyncio"))?.call_method0(intern!(py, "get_running_loop"))?;
-            let inbox = py.import(intern!(py, "zarrs._python_calls"))?.getattr(intern!(py, "Inbox"))?;
+            let inbox = py.import(intern!(py, "zarrs._codecs.python_calls"))?.getattr(intern!(py, "Inbox"))?;
             inbox.call1((event_loop,)).map(Bound::unbind)
         };
         let inbox = (kind == PythonCall::EventLoop).then(inbox).transpose()?;

@@ -1,6 +1,6 @@
 //! What the threads of one call want from its event loop: coroutines of codecs. The loop wakes once for all that were wanted
-//! since, and a thread waits for its answer without the GIL. Which codecs: `python/zarrs/_python_steps.py`; how the loop runs
-//! them: `python/zarrs/_python_calls.py`.
+//! since, and a thread waits for its answer without the GIL. Which codecs: `python/zarrs/_codecs/python_steps.py`; how the loop runs
+//! them: `python/zarrs/_codecs/python_calls.py`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

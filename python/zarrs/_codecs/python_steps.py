@@ -1,14 +1,13 @@
-"""Codecs that stay Python objects, as steps of a native chain: which calls they get, with what, and where these run.
+"""Codecs that stay Python objects, as steps of a native chain: which of their methods are called, with what, and where.
 
-A run of neighbouring codecs is one step for the engine (``src/bindings/python_step.rs``), which hands it bytes on a thread of its
-pool. Knows nothing of chunk keys, stores and threads.
+A run of neighbouring codecs is one step for the engine (``src/bindings/python_step.rs``), which passes it bytes on a thread of
+its pool. Knows nothing of chunk keys, stores and threads.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numcodecs.blosc
 import numpy as np
 from numcodecs.compat import ensure_bytes, ensure_ndarray_like
 from zarr.abc.codec import (
@@ -18,9 +17,10 @@ from zarr.abc.codec import (
 from zarr.codecs import ShardingCodec, _v2
 from zarr.core.buffer import Buffer, NDBuffer
 
-from zarrs import _text
-from zarrs._describing import name_of
-from zarrs._python_calls import Call, call_of
+from zarrs._codecs import vlen
+from zarrs._codecs.chain import Chain, Sharding, Step
+from zarrs._codecs.describing import name_of
+from zarrs._codecs.python_calls import Call, call_of
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -28,19 +28,20 @@ if TYPE_CHECKING:
 
     from zarr.core.array_spec import ArraySpec
 
+    from zarrs._codecs.chain import AnyStep
     from zarrs._internal import Caller
 
+    # A codec, and the spec of the chunk that it is given.
     Given = tuple[Any, ArraySpec]
-    Native = Callable[..., Any]
+    # Describes a codec, or raises UnsupportedError.
+    Native = Callable[..., Step]
     Taker = Callable[[Any], Any]
-
-_BYTE = np.dtype("B")
 
 # -- chains ------------------------------------------------------------------------------------------------------------
 
 
 def specs_of(codecs: Iterable[Any], spec: ArraySpec) -> list[ArraySpec]:
-    """What zarr's batched pipeline gives each of `codecs` beside the data: the chunk as the codecs before it leave it."""
+    """The spec that zarr's batched pipeline passes to each of `codecs`: of the chunk as the codecs before it leave it."""
     specs = []
     for codec in codecs:
         specs.append(spec)
@@ -48,8 +49,8 @@ def specs_of(codecs: Iterable[Any], spec: ArraySpec) -> list[ArraySpec]:
     return specs
 
 
-def leading(codecs: Sequence[Any], native: Native) -> int:
-    """How many of the first `codecs` `native` can express; from the next one on, order is kept by leaving all to Python."""
+def leading(codecs: Sequence[Any], native: Callable[[Any], Any]) -> int:
+    """How many of the first `codecs` `native` can describe; all from the next one on are left to Python, in their order."""
     for number, codec in enumerate(codecs):
         try:
             native(codec)
@@ -70,13 +71,13 @@ def join(
     native: Native,
     stored_by: Taker,
     read_by: Taker,
-) -> list[tuple[Any, ...]]:
-    """Steps for the engine: what `native` can express of `steps`, and runs of Python codecs between them.
+) -> list[AnyStep]:
+    """Steps for the engine: those of `steps` that `native` can describe, and runs of Python codecs between them.
 
-    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec. `stored_by` gets
-    what the last step encodes, `read_by` what the first one decodes.
+    `arrays` stand in front, the last of them an array-to-bytes codec; each codec comes with its spec. `stored_by` receives
+    the encoded form of the last step, `read_by` the decoded form of the first.
     """
-    made: list[tuple[Any, ...]] = []
+    made: list[AnyStep] = []
     head = arrays[0][1] if arrays else None
     run = list(arrays)
     for codec, spec in steps:
@@ -86,39 +87,17 @@ def join(
             run.append((codec, spec))
             continue
         if run:
-            made.append(("python", PythonSteps(run, head, to_codec, to_codec if made else read_by)))
+            made.append(PythonStep(run, head, to_codec, to_codec if made else read_by))
             run, head = [], None
         made.append(step)
     if run:
-        made.append(("python", PythonSteps(run, head, stored_by, to_codec if made else read_by)))
+        made.append(PythonStep(run, head, stored_by, to_codec if made else read_by))
     return made
 
 
-def v2_chain(codec: Any, spec: ArraySpec, native: Native) -> tuple[Any, ...]:
-    """The chain of a codec of format 2 with Python parts; its compressor is native where `native` can express it.
-
-    Filters leave elements of any size, which blosc takes for its own where its configuration names none.
-    """
-    compressor = codec.compressor
-    outer: list[tuple[Any, ...]] = []
-    guesses = type(compressor) is numcodecs.blosc.Blosc and not getattr(
-        compressor, "typesize", None
-    )
-    if codec.filters and compressor is not None and not guesses:
-        try:
-            outer = [native(compressor, _BYTE)]
-            compressor = None
-        except UnsupportedError:
-            pass
-    rank = len(spec.shape)
-    orders = [list(range(rank))[::-1]] if spec.config.order == "F" and rank > 1 else []
-    step = ("python", V2Steps(codec.filters or (), compressor, bool(outer), spec, spec))
-    return (orders, (_text.image_of(spec) or "bytes",), [step, *outer])
-
-
-def places(codecs: Iterable[Any], chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
-    """Class and place ("Rust" or "Python") of each of `codecs`, which `chain` was made of, in encoding order."""
-    python = [codec for step in chain[2] if step[0] == "python" for codec in step[1].codecs]
+def places(codecs: Iterable[Any], chain: Chain) -> Iterator[tuple[str, str]]:
+    """Class and place ("Rust" or "Python") of each of `codecs`, which `chain` describes, in encoding order."""
+    python = list(_python_codecs(chain))
     for codec in codecs:
         parts: tuple[Any, ...] = (codec,)
         if python and type(codec) is _v2.V2Codec:
@@ -126,22 +105,27 @@ def places(codecs: Iterable[Any], chain: tuple[Any, ...]) -> Iterator[tuple[str,
         for part in parts:
             here = any(part is other for other in python)
             yield type(part).__name__, "Python" if here else "Rust"
-        if chain[1][0] == "sharding" and type(codec) is ShardingCodec:
-            yield from inner_places(chain[1][2])
+        if isinstance(chain.serializer, Sharding) and type(codec) is ShardingCodec:
+            yield from _inner_places(chain.serializer.inner)
 
 
-def inner_places(chain: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+def _inner_places(chain: Chain) -> Iterator[tuple[str, str]]:
     """Class and place of the Python codecs of a shard's inner `chain`."""
-    if chain[1][0] == "sharding":
-        yield from inner_places(chain[1][2])
-    for step in chain[2]:
-        if step[0] == "python":
-            yield from ((type(codec).__name__, "Python") for codec in step[1].codecs)
+    if isinstance(chain.serializer, Sharding):
+        yield from _inner_places(chain.serializer.inner)
+    for codec in _python_codecs(chain):
+        yield type(codec).__name__, "Python"
 
 
-# -- who gets what a codec makes ---------------------------------------------------------------------------------------
+def _python_codecs(chain: Chain) -> Iterator[Any]:
+    for step in chain.steps:
+        if not isinstance(step, Step):
+            yield from step.codecs
 
-# Each gives the bytes of what it is given, or the array, or raises as zarr's own does for what is no buffer.
+
+# -- who receives a codec's result -------------------------------------------------------------------------------------
+
+# Each returns the bytes of a codec's result, or the array, and raises what zarr's own receiver raises for other objects.
 
 
 def to_store(value: Any) -> Any:
@@ -162,7 +146,7 @@ def to_codec(value: Any) -> Any:
 
 
 def to_selection(value: Any) -> Any:
-    """The selection of an array's elements, which takes NumPy's arrays too."""
+    """The selection of an array's elements, which accepts NumPy's arrays too."""
     if isinstance(value, NDBuffer):
         return value.as_numpy_array()
     if not isinstance(value, np.ndarray):
@@ -171,7 +155,7 @@ def to_selection(value: Any) -> Any:
 
 
 def to_transposition(value: Any) -> Any:
-    """The codec that transposes, which asks whatever it is given to do that."""
+    """The transpose codec, which calls the method of that name on any object."""
     if not hasattr(value, "transpose"):
         raise AttributeError(f"a codec must give an NDBuffer, got {type(value).__name__}")
     return to_selection(value)
@@ -180,12 +164,14 @@ def to_transposition(value: Any) -> Any:
 # -- steps -------------------------------------------------------------------------------------------------------------
 
 
-class PythonSteps:
+class PythonStep:
     """Neighbouring codecs of format 3 as one step between bytes and bytes.
 
-    The engine calls `encode` and `decode` on its own threads, or has `encode_on_loop` and `decode_on_loop` awaited on the event
-    loop of the call where a codec needs one; it sees that by `encodes_on_loop` and `decodes_on_loop`.
+    The engine calls `encode` and `decode` on its own threads. Where a codec needs an event loop, which `encodes_on_loop` and
+    `decodes_on_loop` say, `encode_on_loop` and `decode_on_loop` are awaited on that of the call instead.
     """
+
+    name: ClassVar[Literal["python"]] = "python"
 
     __slots__ = (
         "_decoded_to",
@@ -215,11 +201,11 @@ class PythonSteps:
         self.decodes_on_loop = any(call.waits for call, _ in self._decoding)
 
     def encode(self, data: Any, caller: Caller) -> Any:
-        """The encoded form of `data`, as something with a buffer; None where a codec drops the chunk."""
+        """The encoded form of `data`, an object with a buffer; None if a codec drops the chunk."""
         return caller.context.copy().run(self._encode, data)
 
     def decode(self, data: Any, caller: Caller) -> Any:
-        """The decoded form of `data`, as something with a buffer; None where a codec makes nothing of it."""
+        """The decoded form of `data`, an object with a buffer; None if a codec returns that."""
         return caller.context.copy().run(self._decode, data)
 
     def _encode(self, data: Any) -> Any:
@@ -255,7 +241,7 @@ class PythonSteps:
 
 
 def _through(calls: Iterable[tuple[Call, ArraySpec]], value: Any) -> Any:
-    """What `calls` one after the other make of `value`; None as soon as one gives that."""
+    """`value` after all `calls` in turn; None as soon as one returns that."""
     for call, spec in calls:
         value = call.method(value, spec)
         if value is None:
@@ -272,11 +258,13 @@ async def _through_on_loop(calls: Iterable[tuple[Call, ArraySpec]], value: Any) 
     return value
 
 
-class V2Steps:
+class V2PythonStep:
     """Filters of format 2, and the compressor unless that is native, as one step between bytes and bytes.
 
-    `head` is what the first of them is given; None for the bytes of a filter for text.
+    `head` is the spec of the first one's input; None for the bytes of a filter for elements of variable length.
     """
+
+    name: ClassVar[Literal["python"]] = "python"
 
     __slots__ = ("_compressor", "_filters", "_head", "_native_outside", "_spec")
 
@@ -305,17 +293,17 @@ class V2Steps:
         return (*self._filters, *(() if self._compressor is None else (self._compressor,)))
 
     def encode(self, data: Any, caller: Caller) -> Any:
-        """As :meth:`PythonSteps.encode`."""
+        """As :meth:`PythonStep.encode`."""
         return caller.context.copy().run(self._encode, data)
 
     def decode(self, data: Any, caller: Caller) -> Any:
-        """As :meth:`PythonSteps.decode`."""
+        """As :meth:`PythonStep.decode`."""
         return caller.context.copy().run(self._decode, data)
 
     # Both follow zarr.codecs._v2.V2Codec, whose public methods of 3.1 are coroutines around threads.
 
     def _encode(self, data: Any) -> Any:
-        # A filter for text gives a bytearray.
+        # The filters for elements of variable length return a bytearray.
         head = self._head
         chunk: Any = bytearray(data) if head is None else _array_of(data, head, head.config.order)
         for codec in self._filters:
@@ -330,7 +318,7 @@ class V2Steps:
         check = getattr(_v2, "_check_pickle_allowed", None)
         if check is not None:
             check((self._compressor, *self._filters))
-        # A compressor of numcodecs hands bytes to the filters.
+        # A compressor of numcodecs passes bytes to the filters.
         chunk: Any = bytes(data) if self._native_outside else np.frombuffer(data, dtype="B")
         if self._compressor:
             chunk = self._compressor.decode(chunk)
@@ -347,8 +335,8 @@ class V2Steps:
         except TypeError:
             chunk = np.array(chunk).astype(dtype)
         chunk = chunk.reshape(-1, order="A")
-        if _text.is_text(self._head.dtype):
-            return _text.bytes_of(chunk, self._head)
+        if vlen.is_text(self._head.dtype):
+            return vlen.bytes_of(chunk, self._head)
         return chunk.view("B")
 
 
@@ -357,13 +345,13 @@ class V2Steps:
 
 def _check_elements(codec: Any, spec: ArraySpec) -> None:
     dtype = spec.dtype.to_native_dtype()
-    if (dtype.hasobject or dtype.kind == "T") and not _text.is_text(spec.dtype):
+    if (dtype.hasobject or dtype.kind == "T") and not vlen.is_text(spec.dtype):
         raise UnsupportedError(name_of(codec), f"elements of {dtype} have no fixed size")
 
 
 def _array_of(data: Any, spec: ArraySpec, order: Any = "C") -> Any:
-    if _text.is_text(spec.dtype):
-        elements = _text.array_of(data, spec)
+    if vlen.is_text(spec.dtype):
+        elements = vlen.elements_of(data, spec)
     else:
         elements = np.frombuffer(data, dtype=spec.dtype.to_native_dtype())
     return elements.reshape(spec.shape, order=order)
@@ -374,7 +362,7 @@ def _bytes_of(array: Any) -> Any:
 
 
 def _image_of(array: Any, spec: ArraySpec) -> Any:
-    """The elements of `array` in C order; zarr selects from and assigns with what a codec gives, so NumPy's rules hold."""
+    """The elements of `array` in C order. zarr selects from a codec's result and assigns it, so NumPy's rules hold."""
     shape = tuple(spec.shape)
     if array.shape != shape:
         if array.ndim < len(shape):
@@ -385,7 +373,7 @@ def _image_of(array: Any, spec: ArraySpec) -> Any:
         if not fits:
             raise ValueError(f"a codec decoded a chunk of shape {shape} to shape {array.shape}")
         array = np.broadcast_to(array[tuple(map(slice, shape))], shape)
-    if _text.is_text(spec.dtype):
-        return _text.bytes_of(array, spec)
+    if vlen.is_text(spec.dtype):
+        return vlen.bytes_of(array, spec)
     array = np.ascontiguousarray(array, dtype=spec.dtype.to_native_dtype())
     return array.reshape(-1).view("B")

@@ -1,6 +1,6 @@
-"""How a codec that stays a Python object is called: on the thread that asks, or on the event loop of the call.
+"""How a codec that stays a Python object is called: on the calling thread, or on the event loop of the read or write.
 
-Knows nothing of chains and arrays (``_python_steps.py``).
+Knows nothing of chains and arrays (``python_steps``).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from zarrs._internal import Caller, Reply
 
-# zarr's own that never wait for anything: before 3.2 they only have coroutines, which end at the first step.
+# zarr's own codecs that never wait: before 3.2 they only have coroutines, which end at their first step.
 _STRAIGHT = frozenset({BytesCodec, TransposeCodec})
-# Whether zarr itself knows synchronous methods; before, the name is a user's own affair.
+# Whether zarr itself knows synchronous methods; before, the name means nothing to zarr.
 _SYNC = hasattr(zarr_codecs, "SupportsSyncCodec")
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
@@ -38,17 +38,17 @@ class Call:
         self.waits = waits
 
     def on_loop(self, value: Any, spec: ArraySpec) -> Awaitable[Any]:
-        """What is to be awaited on an event loop, beside codecs that need one."""
+        """An awaitable for an event loop; a method that is no coroutine runs on a thread."""
         if self.waits:
             return self.method(value, spec)  # type: ignore[no-any-return]
         return asyncio.to_thread(self.method, value, spec)
 
 
 def call_of(codec: Any, direction: str) -> Call:
-    """The method that says last what the codec does: a subclass may override any of the three.
+    """The method of `codec` that its most derived class defines: a subclass may override any of the three.
 
-    zarr's batched pipeline asks for a batch, whose default asks for single chunks; the synchronous method is a promise of
-    the same, worth as much as the class that makes it.
+    zarr's batched pipeline calls the method for batches, whose default calls the one for single chunks. The synchronous
+    method promises the same result, but only if no class further down overrides one of the others.
     """
     kind = type(codec)
     batch, single, sync = direction, f"_{direction}_single", f"_{direction}_sync"
@@ -69,7 +69,7 @@ def call_of(codec: Any, direction: str) -> Call:
 
 
 def _depth(kind: type, name: str) -> int:
-    """How far up in the hierarchy `name` is defined; beyond all classes if it is not."""
+    """How many classes up the hierarchy `name` is defined; the number of all classes if it is not."""
     order = kind.__mro__
     return next((number for number, c in enumerate(order) if name in c.__dict__), len(order))
 
@@ -84,10 +84,10 @@ def _drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 class Inbox:
-    """How the threads of one call have coroutines run on its event loop, which wakes once for all that were wanted since.
+    """Runs coroutines for the threads of one call on its event loop, which wakes once for all requests since the last time.
 
-    ``asyncio.run_coroutine_threadsafe`` wakes it for each, makes two futures and a task for each, and a thread that waits
-    for it takes the GIL for each.
+    ``asyncio.run_coroutine_threadsafe`` would wake it, create two futures and a task, and take the GIL on the waiting
+    thread for every single request.
     """
 
     __slots__ = ("_loop", "_tasks")
@@ -97,11 +97,11 @@ class Inbox:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def call(self, caller: Caller) -> None:
-        """Has the loop look at what `caller`'s threads want. RuntimeError if it is closed."""
+        """Schedules the requests of `caller`'s threads. RuntimeError if the loop is closed."""
         self._loop.call_soon_threadsafe(self._serve, caller)
 
     def cancel(self, _: Caller) -> None:
-        """Cancels what runs for a call that was given up. RuntimeError if the loop is closed."""
+        """Cancels the tasks of a call that was abandoned. RuntimeError if the loop is closed."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     def is_closed(self, _: Caller) -> bool:
@@ -117,12 +117,12 @@ class Inbox:
             try:
                 task = asyncio.Task(coroutine, loop=self._loop, context=context, **_EAGER)
             except BaseException as error:
-                # One that ends the loop, too.
+                # Including exceptions that end the loop.
                 answer.fail(error)
                 for *_, other in wanted:
                     other.fail(RuntimeError("the event loop ended while a codec ran"))
                 raise
-            # Many coroutines of codecs never wait; each turn of the loop lets go of the GIL.
+            # Many coroutines of codecs never wait, and every turn of the loop releases the GIL.
             if task.done():
                 _answer(answer, task)
             else:

@@ -1,4 +1,4 @@
-"""The guard around every description of a codec for the engine. Knows no codec."""
+"""The guard around every function that describes a codec for the engine. Knows no codec."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ R = TypeVar("R")
 
 
 def describes(describe: Callable[P, R]) -> Callable[P, R]:
-    """`describe`, whose first argument is a codec, with whatever goes wrong in it as an UnsupportedError.
+    """`describe`, whose first argument is a codec, with every exception turned into an UnsupportedError.
 
-    A codec with a configuration that cannot be described stays a Python object. It tells what is wrong itself, and only
-    when it is used: zarr reads an array without chunks whatever its codecs are.
+    A codec whose configuration cannot be described stays a Python object. It raises its own error, and only when it is
+    used: zarr reads an array without chunks whatever its codecs are.
     """
 
     @wraps(describe)
@@ -34,7 +34,7 @@ def describes(describe: Callable[P, R]) -> Callable[P, R]:
 
 
 def name_of(codec: Any) -> str:
-    """How `codec` is called in reasons: by the name that it is stored under, or by its class."""
+    """The name of `codec` in reasons: the one it is stored under, or its class."""
     kind = type(codec)
     name = getattr(codec, "codec_id", None) or getattr(codec, "codec_name", None)
     return f"codec {name or f'{kind.__module__}.{kind.__qualname__}'}"

@@ -1,7 +1,7 @@
-"""Codecs that work on numbers, as steps for the engine (their layout: ``src/bindings/filters.rs``).
+"""Codecs that work on numbers, as native steps: one row of `_CODECS` for each class, and a function that describes it.
 
-A codec counts as known by its exact class. What each computes is numcodecs' or zarr's meaning; which types NumPy computes
-in is asked of NumPy itself. Transpositions, compressors and checksums are not looked at here.
+What each computes is numcodecs' or zarr's meaning; NumPy itself says in which types it computes. Data types are described
+by NumPy's names with byte order (``<i4``). Transpositions, compressors and checksums are elsewhere.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ import numcodecs.packbits
 import numcodecs.quantize
 import numpy as np
 
-from zarrs import _data_types
-from zarrs._describing import describes
+from zarrs._codecs import data_types
+from zarrs._codecs.bytes_to_bytes import is_wrapper
+from zarrs._codecs.chain import Step
+from zarrs._codecs.describing import describes
 from zarrs.errors import UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zarr.core.array_spec import ArraySpec
 
-# The native classes of ``numcodecs.zarr3`` (before zarr 3.1.3) and ``zarr.codecs.numcodecs``.
-_WRAPPERS = {"AsType", "BitRound", "Delta", "FixedScaleOffset", "PackBits", "PCodec", "Quantize"}
-_WRAPPER_MODULES = ("zarr.codecs.numcodecs", "zarr.codecs.numcodecs._codecs", "numcodecs.zarr3")
 _SIGNIFICANDS = {2: 10, 4: 23, 8: 52}
 _NUMPY_2 = np.lib.NumpyVersion(np.__version__) >= "2.0.0"
 
 DType = np.dtype[Any]
 
 
-class Step(NamedTuple):
+class NumberStep(NamedTuple):
     """A step, and the data type that the codec hands on when it encodes."""
 
-    spec: tuple[Any, ...]
+    step: Step
     dtype: DType
     # Whether it leaves them in one dimension, which zarr cannot transpose, and in an order that may matter.
     flattens: bool = False
 
 
 @describes
-def filter_step(codec: Any, dtype: DType) -> Step | None:
+def filter_step(codec: Any, dtype: DType) -> NumberStep | None:
     """The step of a numcodecs codec that is given elements of `dtype`; None if it is no codec of this module.
 
     Elements are taken as numcodecs takes them: viewed as the codec's own data type, byte order included.
@@ -57,18 +58,16 @@ def filter_step(codec: Any, dtype: DType) -> Step | None:
         If it is one that does not run natively for this data type.
     """
     kind = type(codec)
-    make = _STEPS.get(kind)
-    if make is not None:
-        step: Step = make(codec, dtype)
-        return step
-    pcodec = sys.modules.get("numcodecs.pcodec")
-    if pcodec is not None and kind is pcodec.PCodec:
-        return _pcodec(codec, dtype, view=True)
-    return None
+    describe = _CODECS.get(kind)
+    if describe is not None:
+        return describe(codec, dtype)
+    return (
+        _pcodec(codec, dtype, view=True) if kind is _loaded("numcodecs.pcodec", "PCodec") else None
+    )
 
 
 @describes
-def array_step(codec: Any, spec: ArraySpec, dtype: DType) -> Step | None:
+def array_step(codec: Any, spec: ArraySpec, dtype: DType) -> NumberStep | None:
     """The step of an array-to-array codec of format 3 for chunks of `spec`, given elements of `dtype`.
 
     None if it is no codec of this module.
@@ -79,50 +78,42 @@ def array_step(codec: Any, spec: ArraySpec, dtype: DType) -> Step | None:
         If it is one that does not run natively for this data type.
     """
     kind = type(codec)
-    for module, name, make in (
-        ("zarr.codecs.scale_offset", "ScaleOffset", _scale_offset),
-        ("zarr.codecs.cast_value", "CastValue", _cast_value),
-    ):
-        if kind is getattr(sys.modules.get(module), name, None):
+    for module, name, describe in _ZARR_CODECS:
+        if kind is _loaded(module, name):
             _check_native(codec, dtype)
             if dtype != spec.dtype.to_native_dtype():
                 raise _unsupported(codec, "it is given other elements than its metadata says")
-            return make(codec, spec, dtype)
-    if not _is_wrapper(kind):
+            return describe(codec, spec, dtype)
+    if not is_wrapper(kind):
         return None
     inner = codec._codec
     step = filter_step(inner, dtype)
-    if step is None:
-        return None
-    return _as_zarr_decodes(inner, step, spec, dtype)
+    return None if step is None else _as_zarr_decodes(inner, step, spec, dtype)
 
 
 @describes
-def pcodec_step(codec: Any, dtype: DType) -> Step | None:
+def pcodec_step(codec: Any, dtype: DType) -> NumberStep | None:
     """The step of the array-to-bytes codec pcodec of format 3; None for any other."""
-    if not _is_wrapper(type(codec)):
+    if not is_wrapper(type(codec)) or type(codec._codec) is not _loaded(
+        "numcodecs.pcodec", "PCodec"
+    ):
         return None
-    inner = codec._codec
-    pcodec = sys.modules.get("numcodecs.pcodec")
-    if pcodec is None or type(inner) is not pcodec.PCodec:
-        return None
-    return _pcodec(inner, dtype, view=False)
+    return _pcodec(codec._codec, dtype, view=False)
 
 
-def swap_step(dtype: DType, endian: str | None) -> list[tuple[Any, ...]]:
+def swap_step(dtype: DType, endian: str | None) -> list[Step]:
     """The steps that a bytes codec with `endian` adds to codecs that leave elements of `dtype`."""
-    if dtype.itemsize == 1 or _data_types.stored(dtype, endian) == dtype:
+    if dtype.itemsize == 1 or data_types.stored(dtype, endian) == dtype:
         return []
-    return [("swap", _name(dtype))]
+    return [Step("swap", {"dtype": _name(dtype)})]
 
 
-def _is_wrapper(kind: type) -> bool:
-    return kind.__name__ in _WRAPPERS and any(
-        getattr(sys.modules.get(module), kind.__name__, None) is kind for module in _WRAPPER_MODULES
-    )
+def _loaded(module: str, name: str) -> Any:
+    """A class of a module that is there only in some installations; None as long as nothing has imported it."""
+    return getattr(sys.modules.get(module), name, None)
 
 
-def _as_zarr_decodes(inner: Any, step: Step, spec: ArraySpec, dtype: DType) -> Step:
+def _as_zarr_decodes(inner: Any, step: NumberStep, spec: ArraySpec, dtype: DType) -> NumberStep:
     """`step`, if zarr reads back what it writes: format 3 assigns values where format 2 views bytes."""
     declared = spec.dtype.to_native_dtype()
     for one in (dtype, declared, step.dtype):
@@ -138,7 +129,7 @@ def _as_zarr_decodes(inner: Any, step: Step, spec: ArraySpec, dtype: DType) -> S
     if type(inner) is numcodecs.packbits.PackBits:
         if declared.kind != "b":
             raise _unsupported(inner, f"{declared} is no truth value")
-        step = step._replace(spec=("packbits", True))
+        step = step._replace(step=Step("packbits", {"shaped": True}))
     return step
 
 
@@ -170,12 +161,12 @@ def _convertible(codec: Any, start: DType, end: DType) -> None:
         )
 
 
-def _delta(codec: Any, dtype: DType) -> Step:
+def _delta(codec: Any, dtype: DType) -> NumberStep:
     own, encoded = codec.dtype, codec.astype
     _viewed(codec, dtype, own)
     if own == encoded:
         _kinds(codec, own, allowed="iufc")
-        return Step(("delta", own.str, own.str, _native(own).str), encoded, flattens=True)
+        return _delta_step(own, own, own)
     _kinds(codec, own, encoded, allowed="iuf")
     total = np.result_type(own, encoded)
     if total.kind == "f" and "f" not in (own.kind, encoded.kind):
@@ -189,10 +180,15 @@ def _delta(codec: Any, dtype: DType) -> Step:
         raise _unsupported(codec, "NumPy 1 wraps a first element that does not fit")
     for start, end in ((own, encoded), (encoded, total), (total, own)):
         _convertible(codec, start, end)
-    return Step(("delta", own.str, encoded.str, _native(total).str), encoded, flattens=True)
+    return _delta_step(own, encoded, total)
 
 
-def _fixed_scale_offset(codec: Any, dtype: DType) -> Step:
+def _delta_step(decoded: DType, encoded: DType, total: DType) -> NumberStep:
+    parameters = {"decoded": decoded.str, "encoded": encoded.str, "sum": _native(total).str}
+    return NumberStep(Step("delta", parameters), encoded, flattens=True)
+
+
+def _fixed_scale_offset(codec: Any, dtype: DType) -> NumberStep:
     own, encoded = codec.dtype, codec.astype
     offset, scale = codec.offset, codec.scale
     _viewed(codec, dtype, own)
@@ -215,19 +211,18 @@ def _fixed_scale_offset(codec: Any, dtype: DType) -> Step:
         (result.dtype, own),
     ):
         _convertible(codec, start, end)
-    spec = (
-        "fixedscaleoffset",
-        own.str,
-        encoded.str,
-        _scalar(offset, difference.dtype),
-        _scalar(scale, product.dtype),
-        _scalar(scale, quotient.dtype),
-        _scalar(offset, result.dtype),
-    )
-    return Step(spec, encoded, flattens=True)
+    parameters = {
+        "decoded": own.str,
+        "encoded": encoded.str,
+        "subtract": _scalar(offset, difference.dtype),
+        "multiply": _scalar(scale, product.dtype),
+        "divide": _scalar(scale, quotient.dtype),
+        "add": _scalar(offset, result.dtype),
+    }
+    return NumberStep(Step("fixedscaleoffset", parameters), encoded, flattens=True)
 
 
-def _quantize(codec: Any, dtype: DType) -> Step:
+def _quantize(codec: Any, dtype: DType) -> NumberStep:
     own, encoded = codec.dtype, codec.astype
     _viewed(codec, dtype, own)
     _kinds(codec, own, encoded, allowed="f")
@@ -235,10 +230,11 @@ def _quantize(codec: Any, dtype: DType) -> Step:
     exponent = math.log10(10.0**-codec.digits)
     exponent = math.floor(exponent) if exponent < 0 else math.ceil(exponent)
     scale = 2.0 ** math.ceil(math.log2(10.0**-exponent))
-    return Step(("quantize", own.str, encoded.str, _scalar(scale, _native(own))), encoded)
+    parameters = {"decoded": own.str, "encoded": encoded.str, "scale": _scalar(scale, own)}
+    return NumberStep(Step("quantize", parameters), encoded)
 
 
-def _bitround(codec: Any, dtype: DType) -> Step:
+def _bitround(codec: Any, dtype: DType) -> NumberStep:
     _kinds(codec, dtype, allowed="f")
     # numcodecs looks for the name of a type in this machine's byte order.
     _check_native(codec, dtype)
@@ -247,10 +243,10 @@ def _bitround(codec: Any, dtype: DType) -> Step:
     # What is left of the bits goes on as integers.
     rounded = codec.keepbits < _SIGNIFICANDS[dtype.itemsize]
     integer = np.dtype(dtype.str.replace("f", "i")) if rounded else dtype
-    return Step(("bitround", dtype.str, codec.keepbits), integer)
+    return NumberStep(Step("bitround", {"dtype": dtype.str, "keepbits": codec.keepbits}), integer)
 
 
-def _astype(codec: Any, dtype: DType) -> Step:
+def _astype(codec: Any, dtype: DType) -> NumberStep:
     decoded, encoded = codec.decode_dtype, codec.encode_dtype
     _viewed(codec, dtype, decoded)
     for one, other in ((decoded, encoded), (encoded, decoded)):
@@ -261,16 +257,17 @@ def _astype(codec: Any, dtype: DType) -> Step:
         else:
             _kinds(codec, one, allowed="biufmM")
         _convertible(codec, one, other)
-    return Step(("astype", _name(decoded), _name(encoded)), encoded)
+    parameters = {"decoded": _name(decoded), "encoded": _name(encoded)}
+    return NumberStep(Step("astype", parameters), encoded)
 
 
-def _packbits(codec: Any, dtype: DType) -> Step:
+def _packbits(codec: Any, dtype: DType) -> NumberStep:
     if dtype.itemsize != 1:
         raise _unsupported(codec, f"elements of {dtype} are no truth values")
-    return Step(("packbits", False), np.dtype("u1"), flattens=True)
+    return NumberStep(Step("packbits", {"shaped": False}), np.dtype("u1"), flattens=True)
 
 
-def _pcodec(codec: Any, dtype: DType, *, view: bool) -> Step:
+def _pcodec(codec: Any, dtype: DType, *, view: bool) -> NumberStep:
     if dtype.kind in "mM":
         dtype = np.dtype("i8").newbyteorder(dtype.byteorder)
     _kinds(codec, dtype, allowed="iuf")
@@ -290,36 +287,47 @@ def _pcodec(codec: Any, dtype: DType, *, view: bool) -> Step:
     )
     if not known:
         raise _unsupported(codec, "its configuration is not native")
-    spec = ("pcodec", dtype.str, codec.level, codec.mode_spec == "auto", delta)
-    return Step((*spec, numbers[2], codec.equal_pages_up_to, view), np.dtype("u1"), flattens=True)
+    parameters = {
+        "dtype": dtype.str,
+        "level": codec.level,
+        "automatic_mode": codec.mode_spec == "auto",
+        "delta_spec": delta,
+        "delta_encoding_order": order,
+        "equal_pages_up_to": codec.equal_pages_up_to,
+        "view": view,
+    }
+    return NumberStep(Step("pcodec", parameters), np.dtype("u1"), flattens=True)
 
 
-def _scale_offset(codec: Any, spec: ArraySpec, dtype: DType) -> Step:
+def _scale_offset(codec: Any, spec: ArraySpec, dtype: DType) -> NumberStep:
     _kinds(codec, dtype, allowed="iuf")
     offset, scale = (
         spec.dtype.from_json_scalar(value, zarr_format=3) for value in (codec.offset, codec.scale)
     )
-    step = ("scale_offset", dtype.str, _scalar(offset, dtype), _scalar(scale, dtype))
-    return Step(step, dtype)
+    parameters = {
+        "dtype": dtype.str,
+        "offset": _scalar(offset, dtype),
+        "scale": _scalar(scale, dtype),
+    }
+    return NumberStep(Step("scale_offset", parameters), dtype)
 
 
-def _cast_value(codec: Any, spec: ArraySpec, dtype: DType) -> Step:
+def _cast_value(codec: Any, spec: ArraySpec, dtype: DType) -> NumberStep:
     encoded = codec.dtype.to_native_dtype()
     _kinds(codec, dtype, encoded, allowed="iuf")
     _check_native(codec, encoded)
     if not _casts_alike():
         raise _unsupported(codec, "the installed cast-value-rs rounds in another way")
     maps = codec.scalar_map or {}
-    step = (
-        "cast_value",
-        dtype.str,
-        encoded.str,
-        codec.rounding,
-        codec.out_of_range,
-        _scalars(maps.get("encode") or {}, dtype, encoded),
-        _scalars(maps.get("decode") or {}, encoded, dtype),
-    )
-    return Step(step, encoded)
+    parameters = {
+        "decoded": dtype.str,
+        "encoded": encoded.str,
+        "rounding": codec.rounding,
+        "out_of_range": codec.out_of_range,
+        "encode_map": _scalars(maps.get("encode") or {}, dtype, encoded),
+        "decode_map": _scalars(maps.get("decode") or {}, encoded, dtype),
+    }
+    return NumberStep(Step("cast_value", parameters), encoded)
 
 
 @cache
@@ -333,23 +341,24 @@ def _casts_alike() -> bool:
 
 def _scalars(entries: Any, start: DType, end: DType) -> list[tuple[bytes, bytes]]:
     """A scalar map as its backend is given it: each side a Python int or float."""
-    sides = [(int if one.kind in "iu" else float, one) for one in (start, end)]
+    key_type, value_type = (int if one.kind in "iu" else float for one in (start, end))
     # Two entries that are one number: the later stands, in the place of the earlier.
-    unique = {sides[0][0](key): sides[1][0](value) for key, value in entries.items()}
-    return [
-        (_scalar(key, sides[0][1])[1], _scalar(value, sides[1][1])[1])
-        for key, value in unique.items()
-    ]
+    unique = {key_type(key): value_type(value) for key, value in entries.items()}
+    return [(_bytes_of(key, start), _bytes_of(value, end)) for key, value in unique.items()]
 
 
 def _native(dtype: DType) -> DType:
     return dtype.newbyteorder("=")
 
 
-def _scalar(value: Any, dtype: DType) -> tuple[str, bytes]:
-    dtype = _native(dtype)
+def _scalar(value: Any, dtype: DType) -> dict[str, Any]:
+    return {"dtype": _native(dtype).str, "bytes": _bytes_of(value, dtype)}
+
+
+def _bytes_of(value: Any, dtype: DType) -> bytes:
+    """`value` as an element of `dtype` in this machine's byte order."""
     with np.errstate(all="ignore"):
-        return dtype.str, np.asarray(value, dtype).tobytes()
+        return np.asarray(value, _native(dtype)).tobytes()
 
 
 def _unsupported(codec: Any, reason: str) -> UnsupportedError:
@@ -357,7 +366,7 @@ def _unsupported(codec: Any, reason: str) -> UnsupportedError:
     return UnsupportedError(f"codec {name}", reason)
 
 
-_STEPS = {
+_CODECS: dict[type, Callable[[Any, DType], NumberStep]] = {
     numcodecs.astype.AsType: _astype,
     numcodecs.bitround.BitRound: _bitround,
     numcodecs.delta.Delta: _delta,
@@ -365,3 +374,8 @@ _STEPS = {
     numcodecs.packbits.PackBits: _packbits,
     numcodecs.quantize.Quantize: _quantize,
 }
+# zarr's own, which older releases do not have.
+_ZARR_CODECS: tuple[tuple[str, str, Callable[[Any, ArraySpec, DType], NumberStep]], ...] = (
+    ("zarr.codecs.cast_value", "CastValue", _cast_value),
+    ("zarr.codecs.scale_offset", "ScaleOffset", _scale_offset),
+)

@@ -1,7 +1,8 @@
-"""NumPy data types as the engine sees them: bytes in an element, which of them swap, when an element equals the fill."""
+"""NumPy data types as the engine sees them: an element's bytes, which of them swap, when it equals the fill value."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -105,25 +106,41 @@ def swap_between(stored: np.dtype[Any], memory: np.dtype[Any]) -> Swap:
     return fields
 
 
-def emptiness(dtype: np.dtype[Any]) -> tuple[Any, ...]:
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`count` equal parts of an element, `size` bytes each; `kind` is "bits", "float" or "time"."""
+
+    offset: int
+    size: int
+    count: int
+    kind: str
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Equality:
+    """When an element equals the fill value, as the engine reads it (``src/bindings/spec.rs``).
+
+    `kind` is "bits", "bool", "float", "complex" or "fields"; `unit` the bytes of one float.
+    """
+
+    kind: str
+    unit: int = 1
+    fields: tuple[Field, ...] = ()
+
+
+def equality(dtype: np.dtype[Any]) -> Equality:
     """How zarr compares elements of `dtype` with the fill value (``zarr.core.buffer.NDBuffer.all_equal``)."""
     kind, size = dtype.kind, dtype.itemsize
     if dtype.fields is not None:
-        return (
-            "fields",
-            [
-                (leaf.offset, leaf.dtype.itemsize, leaf.repeats, _leaf_class(leaf.dtype), leaf.unit)
-                for leaf in leaves(dtype)
-            ],
-        )
+        return Equality("fields", fields=tuple(map(_field, leaves(dtype))))
     if kind == "f":
-        return ("float", size)
+        return Equality("float", size)
     if kind == "c":
-        return ("complex", size // 2)
-    return ("bool",) if kind == "b" else ("bits",)
+        return Equality("complex", size // 2)
+    return Equality("bool" if kind == "b" else "bits")
 
 
-def _leaf_class(dtype: np.dtype[Any]) -> str:
-    if dtype.kind in "fc":
-        return "float"
-    return "time" if dtype.kind in "Mm" else "bits"
+def _field(leaf: Leaf) -> Field:
+    kind = {"f": "float", "c": "float", "M": "time", "m": "time"}.get(leaf.dtype.kind, "bits")
+    return Field(leaf.offset, leaf.dtype.itemsize, leaf.repeats, kind, leaf.unit)

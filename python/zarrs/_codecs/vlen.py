@@ -1,4 +1,4 @@
-"""Text and bytes of variable length: which codecs go with which data types, and what is special about their chunks."""
+"""Elements of variable length, text or bytes: which codecs go with which data types, and what is special about chunks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from zarrs.errors import UnsupportedError
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
 
-# The engine's name of the codec that is at home with each data type.
-_NAMES: dict[type, str] = {VariableLengthUTF8: "vlen-utf8", VariableLengthBytes: "vlen-bytes"}
-_CODECS: dict[type, str] = {
+    from zarrs._codecs.chain import Vlen
+
+# The engine's name of the codec for each data type.
+_NAMES: dict[type, Vlen] = {VariableLengthUTF8: "vlen-utf8", VariableLengthBytes: "vlen-bytes"}
+_CODECS: dict[type, Vlen] = {
     VLenUTF8Codec: "vlen-utf8",
     VLenBytesCodec: "vlen-bytes",
     VLenUTF8: "vlen-utf8",
     VLenBytes: "vlen-bytes",
 }
 _IMAGES: dict[type, Any] = {VariableLengthUTF8: VLenUTF8(), VariableLengthBytes: VLenBytes()}
-# A place for the reference in the engine's images.
-REFERENCE_SIZE = 16
 
 
 def is_text(data_type: Any) -> bool:
@@ -34,7 +34,7 @@ def is_text(data_type: Any) -> bool:
     return type(data_type) in _NAMES
 
 
-def name_of(codec: Any, spec: ArraySpec) -> str | None:
+def name_of(codec: Any, spec: ArraySpec) -> Vlen | None:
     """The engine's name of an array-to-bytes codec or a filter of format 2; None for those of fixed-size elements.
 
     Raises
@@ -48,13 +48,13 @@ def name_of(codec: Any, spec: ArraySpec) -> str | None:
     return name
 
 
-def image_of(spec: ArraySpec) -> str | None:
-    """The codec whose stored form Python steps are given as the image of a chunk; None for elements of fixed size."""
+def image_of(spec: ArraySpec) -> Vlen | None:
+    """The codec whose stored form Python codecs receive as a chunk's image; None for elements of fixed size."""
     return _NAMES.get(type(spec.dtype))
 
 
-def array_of(data: Any, spec: ArraySpec) -> np.ndarray[Any, Any]:
-    """The elements of a chunk, in one dimension, of its image."""
+def elements_of(data: Any, spec: ArraySpec) -> np.ndarray[Any, Any]:
+    """A chunk's elements in one dimension, decoded from its image."""
     elements: np.ndarray[Any, Any] = _IMAGES[type(spec.dtype)].decode(np.frombuffer(data, "B"))
     return elements.astype(spec.dtype.to_native_dtype(), copy=False)
 
@@ -66,7 +66,7 @@ def bytes_of(array: np.ndarray[Any, Any], spec: ArraySpec) -> Any:
 
 
 def refuse(spec: ArraySpec) -> None:
-    """Raises UnsupportedError: this data type and the codecs do not go together."""
+    """Raises UnsupportedError: the data type of `spec` and its codec do not go together."""
     raise UnsupportedError(
         f"data type {spec.dtype.to_native_dtype()}",
         "its elements have no fixed size",
@@ -81,7 +81,7 @@ def fill_of(fill_value: Any, data_type: Any) -> bytes:
     UnsupportedError
         Where NumPy reads it in more than one way.
     """
-    wanted = str if type(data_type) is VariableLengthUTF8 else bytes
+    wanted = str if is_utf8(data_type) else bytes
     if not isinstance(fill_value, wanted):
         kind = type(fill_value).__name__
         raise UnsupportedError(f"fill value {fill_value!r}", f"a {kind} is not an element")
@@ -90,7 +90,7 @@ def fill_of(fill_value: Any, data_type: Any) -> bytes:
     except UnicodeEncodeError:
         raise UnsupportedError(f"fill value {fill_value!r}", "it is not Unicode") from None
     if fill.endswith(b"\0"):
-        # NumPy drops it where zarr-python compares, and keeps it where it fills.
+        # NumPy drops it when zarr-python compares, and keeps it when zarr-python fills.
         raise UnsupportedError(f"fill value {fill_value!r}", "it ends with a null character")
     return fill
 
@@ -102,10 +102,10 @@ def check_fill(fill_value: Any, data_type: Any) -> None:
 
 
 def without_missing(array: np.ndarray[Any, Any], batch: Any, codecs: tuple[Any, ...]) -> Any:
-    """`array` with what zarr stores for its missing strings in the chunks of `batch`; None if that is not known.
+    """`array` with the text that zarr stores for missing strings in the chunks of `batch`; None if that is not known.
 
-    zarr assigns a value to a chunk, which makes NumPy write the name of what is missing, but hands a value that is the
-    whole chunk to its codecs as it is: that of format 3 stores None as no text and refuses other objects.
+    When zarr assigns a value to a part of a chunk, NumPy writes the missing object's name. A value that covers the chunk
+    goes to zarr's codecs unchanged: the codec of format 3 stores None as empty text and refuses other objects.
 
     Raises
     ------
@@ -132,11 +132,11 @@ def without_missing(array: np.ndarray[Any, Any], batch: Any, codecs: tuple[Any, 
     return stored
 
 
-def emptiness(data_type: Any) -> tuple[str, bool]:
-    """How the engine compares elements with the fill value: as text, or as bytes."""
-    return ("text", type(data_type) is VariableLengthUTF8)
+def is_utf8(data_type: Any) -> bool:
+    """Whether elements of `data_type`, which have variable length, are text rather than bytes."""
+    return type(data_type) is VariableLengthUTF8
 
 
 def refuse_single_element() -> None:
-    """Raises UnsupportedError: as one element NumPy takes an array, of no dimension too, for an object or for its `str`."""
+    """Raises UnsupportedError: NumPy assigns an array to one element, even without dimensions, as an object or as its `str`."""
     raise UnsupportedError("value", "an array is assigned to one element of variable length")
