@@ -1,34 +1,14 @@
 //! The steps of a chain, with the settings that matter to reading. The first two bytes of an input are the length expected,
 //! the others what is decoded; then they are encoded too, and must come back.
 
-use engine::codec::array_to_array::Side;
-use engine::codec::array_to_array::astype::astype as astype_of;
-use engine::codec::array_to_array::bitround::bitround as bitround_of;
-use engine::codec::array_to_array::cast_value::{Rules, cast_value as cast_value_of};
-use engine::codec::array_to_array::delta::delta as delta_of;
-use engine::codec::array_to_array::fixed_scale_offset::{Formula, Operand, fixed_scale_offset};
-use engine::codec::array_to_array::packbits::PackBits;
-use engine::codec::array_to_array::scale_offset::scale_offset as scale_offset_of;
-use engine::codec::array_to_bytes::pcodec::{Delta, Pcodec, Settings};
+use std::sync::Arc;
+
 use engine::codec::bytes_to_bytes::Step;
-use engine::codec::bytes_to_bytes::adler32::Adler32;
-use engine::codec::bytes_to_bytes::blosc::Blosc;
-use engine::codec::bytes_to_bytes::bz2::Bz2;
-use engine::codec::bytes_to_bytes::checksum::{Checksum, Location};
-use engine::codec::bytes_to_bytes::crc32::Crc32;
-use engine::codec::bytes_to_bytes::crc32c::{Castagnoli, Crc32c};
-use engine::codec::bytes_to_bytes::fletcher32::Fletcher32;
-use engine::codec::bytes_to_bytes::gzip::Gzip;
-use engine::codec::bytes_to_bytes::jenkins_lookup3::JenkinsLookup3;
-use engine::codec::bytes_to_bytes::lz4::Lz4;
-use engine::codec::bytes_to_bytes::lzma::{Filter, Format, Lzma};
-use engine::codec::bytes_to_bytes::shuffle::Shuffle;
-use engine::codec::bytes_to_bytes::zlib::Zlib;
-use engine::codec::bytes_to_bytes::zstd::Zstd;
-use engine::error::Result;
+use engine::codec::parameters::Value;
+use engine::codec::table::step_called;
 use engine::memory::OutBytes;
 
-use crate::{Target, number, sample, seed};
+use crate::{Maker, Target, number, sample, seed};
 
 const GUARD: usize = 64;
 const LENGTHS: [usize; 4] = [0, 64, 400, 5000];
@@ -74,7 +54,9 @@ fn there_and_back(codec: &dyn Step, bytes: &[u8]) {
     assert_eq!(decoded, bytes);
 }
 
-fn of(codec: impl Step + 'static, exact: bool) -> Target {
+fn of(name: &str, parameters: Vec<(&str, Value)>, exact: bool) -> Target {
+    let parameters = parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let codec: Arc<dyn Step> = step_called(name, parameters).expect("a codec of the table, and its parameters");
     let mut seeds = Vec::new();
     for length in LENGTHS {
         let mut encoded = Vec::new();
@@ -84,156 +66,107 @@ fn of(codec: impl Step + 'static, exact: bool) -> Target {
     }
     let check = move |input: &[u8]| {
         if let Some((length, bytes)) = number(input, 0..=16_383) {
-            decode(&codec, bytes, length);
+            decode(&*codec, bytes, length);
             if exact {
-                there_and_back(&codec, bytes);
+                there_and_back(&*codec, bytes);
             }
         }
     };
     Target { check: Box::new(check), seeds }
 }
 
-fn exact(codec: impl Step + 'static) -> Target {
-    of(codec, true)
+/// A codec that decodes what it encodes to the same bytes.
+fn exact(name: &str, parameters: Vec<(&str, Value)>) -> Target {
+    of(name, parameters, true)
 }
 
 /// A filter that rounds, or refuses some values.
-fn filter<T: Step + 'static>(codec: Result<T>) -> Target {
-    of(codec.expect("a sound configuration"), false)
+fn filter(name: &str, parameters: Vec<(&str, Value)>) -> Target {
+    of(name, parameters, false)
 }
 
-fn side(name: &str) -> Side {
-    Side::parse(name).expect("a number")
-}
-
-fn operand(name: &str, value: &[u8]) -> Operand {
-    Operand { number: side(name).number, bytes: value.to_vec() }
+fn scalar(dtype: &str, bytes: &[u8]) -> Value {
+    [("dtype", dtype.into()), ("bytes", bytes.into())].into()
 }
 
 fn blosc(cname: &str, shuffle: i32) -> Target {
-    exact(Blosc::new(cname, 5, shuffle, 0, 4).expect("a compressor that is built in"))
+    let (clevel, blocksize, typesize) = (5.into(), 0.into(), 4.into());
+    let parameters = vec![
+        ("cname", cname.into()),
+        ("clevel", clevel),
+        ("shuffle", shuffle.into()),
+        ("blocksize", blocksize),
+        ("typesize", typesize),
+    ];
+    exact("blosc", parameters)
 }
 
-fn lzma(format: Format, preset: Option<u32>, filters: Option<Vec<Filter>>) -> Target {
-    exact(Lzma::new(format, -1, preset, filters))
+fn lzma(format: i32, preset: Option<i32>, filters: Option<Vec<Value>>) -> Target {
+    let (preset, filters) = (preset.into(), filters.into());
+    exact("lzma", vec![("format", format.into()), ("check", (-1).into()), ("preset", preset), ("filters", filters)])
 }
 
-pub fn adler32() -> Target {
-    exact(Checksum::new(Adler32, Location::Start))
-}
-
-pub fn astype() -> Target {
-    filter(astype_of(side("<f8"), side(">i2")))
-}
-
-pub fn bitround() -> Target {
-    filter(bitround_of(side("<f4"), 5))
-}
-
-pub fn blosc_blosclz() -> Target {
-    blosc("blosclz", 1)
-}
-
-pub fn blosc_lz4() -> Target {
-    blosc("lz4", 2)
-}
-
-pub fn blosc_zlib() -> Target {
-    blosc("zlib", 0)
-}
-
-pub fn blosc_zstd() -> Target {
-    blosc("zstd", 1)
-}
-
-pub fn bz2() -> Target {
-    exact(Bz2::new(1))
-}
-
-pub fn cast_value() -> Target {
-    let rules = Rules {
-        rounding: "nearest-even".to_owned(),
-        out_of_range: None,
-        encode: vec![(f32::NAN.to_ne_bytes().to_vec(), vec![0x80])],
-        decode: vec![(vec![0x80], f32::NAN.to_ne_bytes().to_vec())],
-    };
-    filter(cast_value_of(side("<f4"), side("|i1"), &rules))
-}
-
-pub fn crc32() -> Target {
-    exact(Checksum::new(Crc32, Location::End))
-}
-
-pub fn crc32c() -> Target {
-    exact(Crc32c)
-}
-
-pub fn delta() -> Target {
-    filter(delta_of(side(">i4"), side("<i2"), side("<i4").number))
-}
-
-pub fn fixedscaleoffset() -> Target {
-    let ten = operand("<f8", &10_f64.to_ne_bytes());
-    let formula = Formula { subtract: ten.clone(), multiply: ten.clone(), divide: ten.clone(), add: ten };
-    filter(fixed_scale_offset(side("<f8"), side("<i2"), &formula))
-}
-
-pub fn fletcher32() -> Target {
-    exact(Checksum::new(Fletcher32, Location::End))
-}
-
-pub fn gzip() -> Target {
-    exact(Gzip::new(5))
-}
-
-pub fn jenkins_lookup3() -> Target {
-    exact(Checksum::new(JenkinsLookup3::new(7, b"prefix".to_vec()), Location::End))
-}
-
-pub fn lz4() -> Target {
-    exact(Lz4::new(1))
-}
-
-pub fn lzma_alone() -> Target {
-    lzma(Format::Alone, Some(0), None)
-}
-
-pub fn lzma_raw() -> Target {
-    let delta = Filter { id: 3, options: vec![("dist".to_owned(), 4)] };
-    let lzma2 = Filter { id: 0x21, options: vec![("preset".to_owned(), 0)] };
-    lzma(Format::Raw, None, Some(vec![delta, lzma2]))
-}
-
-pub fn lzma_xz() -> Target {
-    lzma(Format::Xz, Some(0), None)
-}
-
-pub fn numcodecs_crc32c() -> Target {
-    exact(Checksum::new(Castagnoli, Location::Start))
-}
-
-pub fn packbits() -> Target {
-    filter(Ok(PackBits::new(false)))
-}
-
-pub fn pcodec() -> Target {
-    let settings = Settings { level: 4, automatic_mode: true, delta: Delta::Auto, page: 1 << 18 };
-    exact(Pcodec::new(side("<u4").number, settings, false))
-}
-
-pub fn scale_offset() -> Target {
-    let (offset, scale) = (operand("<i2", &3_i16.to_ne_bytes()), operand("<i2", &2_i16.to_ne_bytes()));
-    filter(scale_offset_of(side("<i2"), &offset, &scale))
-}
-
-pub fn shuffle() -> Target {
-    exact(Shuffle::new(4))
-}
-
-pub fn zlib() -> Target {
-    exact(Zlib::new(5))
-}
-
-pub fn zstd() -> Target {
-    exact(Zstd::new(3, true))
-}
+/// The targets by name, made of the codecs of the engine's table.
+pub const TARGETS: &[(&str, Maker)] = &[
+    ("adler32", || exact("numcodecs_adler32", vec![("location", "start".into())])),
+    ("astype", || filter("astype", vec![("decoded", "<f8".into()), ("encoded", ">i2".into())])),
+    ("bitround", || filter("bitround", vec![("dtype", "<f4".into()), ("keepbits", 5.into())])),
+    ("blosc_blosclz", || blosc("blosclz", 1)),
+    ("blosc_lz4", || blosc("lz4", 2)),
+    ("blosc_zlib", || blosc("zlib", 0)),
+    ("blosc_zstd", || blosc("zstd", 1)),
+    ("bz2", || exact("bz2", vec![("level", 1.into())])),
+    ("cast_value", || {
+        let (nan, least) = (|| Value::from(&f32::NAN.to_ne_bytes()[..]), || Value::from(&[0x80][..]));
+        let parameters = vec![
+            ("decoded", "<f4".into()),
+            ("encoded", "|i1".into()),
+            ("rounding", "nearest-even".into()),
+            ("out_of_range", Value::None),
+            ("encode_map", vec![vec![nan(), least()].into()].into()),
+            ("decode_map", vec![vec![least(), nan()].into()].into()),
+        ];
+        filter("cast_value", parameters)
+    }),
+    ("crc32", || exact("numcodecs_crc32", vec![("location", "end".into())])),
+    ("crc32c", || exact("crc32c", vec![])),
+    ("delta", || filter("delta", vec![("decoded", ">i4".into()), ("encoded", "<i2".into()), ("sum", "<i4".into())])),
+    ("fixedscaleoffset", || {
+        let ten = || scalar("<f8", &10_f64.to_ne_bytes());
+        let mut parameters = vec![("decoded", "<f8".into()), ("encoded", "<i2".into())];
+        parameters.extend(["subtract", "multiply", "divide", "add"].map(|operation| (operation, ten())));
+        filter("fixedscaleoffset", parameters)
+    }),
+    ("fletcher32", || exact("fletcher32", vec![])),
+    ("gzip", || exact("gzip", vec![("level", 5.into())])),
+    ("jenkins_lookup3", || exact("jenkins_lookup3", vec![("initval", 7.into()), ("prefix", (&b"prefix"[..]).into())])),
+    ("lz4", || exact("lz4", vec![("acceleration", 1.into())])),
+    ("lzma_alone", || lzma(2, Some(0), None)),
+    ("lzma_raw", || {
+        let delta = [("id", 3.into()), ("dist", 4.into())].into();
+        let lzma2 = [("id", 0x21.into()), ("preset", 0.into())].into();
+        lzma(3, None, Some(vec![delta, lzma2]))
+    }),
+    ("lzma_xz", || lzma(1, Some(0), None)),
+    ("numcodecs_crc32c", || exact("numcodecs_crc32c", vec![("location", "start".into())])),
+    ("packbits", || filter("packbits", vec![("shaped", false.into())])),
+    ("pcodec", || {
+        let parameters = vec![
+            ("dtype", "<u4".into()),
+            ("level", 4.into()),
+            ("automatic_mode", true.into()),
+            ("delta_spec", "auto".into()),
+            ("delta_encoding_order", Value::None),
+            ("equal_pages_up_to", (1 << 18).into()),
+            ("view", false.into()),
+        ];
+        exact("pcodec", parameters)
+    }),
+    ("scale_offset", || {
+        let (offset, scale) = (scalar("<i2", &3_i16.to_ne_bytes()), scalar("<i2", &2_i16.to_ne_bytes()));
+        filter("scale_offset", vec![("dtype", "<i2".into()), ("offset", offset), ("scale", scale)])
+    }),
+    ("shuffle", || exact("shuffle", vec![("elementsize", 4.into())])),
+    ("zlib", || exact("zlib", vec![("level", 5.into())])),
+    ("zstd", || exact("zstd", vec![("level", 3.into()), ("checksum", true.into())])),
+];

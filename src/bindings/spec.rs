@@ -140,7 +140,7 @@ struct EqualitySpec {
 struct FieldSpec {
     offset: usize,
     size: usize,
-    count: usize,
+    repeats: usize,
     kind: String,
     unit: usize,
 }
@@ -159,11 +159,11 @@ pub fn equality_of(spec: &Bound<'_, PyAny>) -> PyResult<Equality> {
     })
 }
 
-fn field_of(FieldSpec { offset, size, count, kind, unit }: FieldSpec) -> Field {
+fn field_of(FieldSpec { offset, size, repeats, kind, unit }: FieldSpec) -> Field {
     let leaf = match kind.as_str() {
         "float" => Leaf::Float { unit },
         "time" => Leaf::Time,
         _ => Leaf::Bits,
     };
-    Field { offset, size, count, leaf }
+    Field { offset, size, count: repeats, leaf }
 }

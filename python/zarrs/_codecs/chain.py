@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,16 +14,14 @@ if TYPE_CHECKING:
     Vlen = Literal["vlen-utf8", "vlen-bytes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A native codec over bytes or flat elements: a name of ``src/codec/table.rs`` and the parameters that it has there."""
 
     name: str
     configuration: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Sharding:
+class Sharding(NamedTuple):
     """The array-to-bytes codec of shards."""
 
     chunk_shape: list[int]
@@ -36,8 +33,7 @@ class Sharding:
     write_order: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(NamedTuple):
     """The codecs of a chunk in encoding order: transpositions, the array-to-bytes codec, and all others.
 
     `endian` is the byte order of the elements that `serializer` leaves, None for the data type's own. Rust does not ask for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -106,19 +105,17 @@ def swap_between(stored: np.dtype[Any], memory: np.dtype[Any]) -> Swap:
     return fields
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """`count` equal parts of an element, `size` bytes each; `kind` is "bits", "float" or "time"."""
+class Field(NamedTuple):
+    """`repeats` equal parts of an element, `size` bytes each; `kind` is "bits", "float" or "time"."""
 
     offset: int
     size: int
-    count: int
+    repeats: int
     kind: str
     unit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Equality:
+class Equality(NamedTuple):
     """When an element equals the fill value, as the engine reads it (``src/bindings/spec.rs``).
 
     `kind` is "bits", "bool", "float", "complex" or "fields"; `unit` the bytes of one float.

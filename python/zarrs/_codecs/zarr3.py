@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
 from zarr.codecs import (
     BytesCodec,
     ShardingCodec,
@@ -38,8 +39,6 @@ _OF_ELEMENTS = (BytesCodec, VLenUTF8Codec, VLenBytesCodec)
 
 def split(codecs: Iterable[Codec]) -> tuple[tuple[Any, ...], Any, tuple[Any, ...]]:
     """Array-to-array, array-to-bytes and bytes-to-bytes codecs, refused as zarr refuses a wrong order."""
-    from zarr.abc.codec import ArrayArrayCodec, ArrayBytesCodec, BytesBytesCodec
-
     codecs = tuple(codecs)
     arrays = tuple(c for c in codecs if isinstance(c, ArrayArrayCodec))
     serializers = tuple(c for c in codecs if isinstance(c, ArrayBytesCodec))
@@ -158,7 +157,10 @@ def _array_codecs(
 
 def _hashable(spec: ArraySpec, shape: tuple[int, ...]) -> ArraySpec:
     """`spec` for chunks of `shape`. zarr 3.1 keeps specs in caches, where a void fill value cannot be a key."""
-    fill_value = None if isinstance(spec.fill_value, np.void) else spec.fill_value
+    is_void = isinstance(spec.fill_value, np.void)
+    if not is_void and spec.shape == shape:
+        return spec
+    fill_value = None if is_void else spec.fill_value
     return ArraySpec(shape, spec.dtype, fill_value, spec.config, spec.prototype)
 
 
