@@ -86,8 +86,8 @@ impl Packing<'_> {
     /// Packs them and unlocks the strings; false if NumPy ran out of memory.
     ///
     /// # Safety
-    /// Nobody writes the references any more, and all that they point to is still there; the view is of the array that the
-    /// strings are of.
+    /// No thread writes the references any more, and all that they point to is still there; the view is of the array that the
+    /// strings belong to.
     pub unsafe fn run(&self) -> bool {
         let (mut at, mut packed) = (0, true);
         let Strings { api, allocator, .. } = self.strings;
@@ -101,7 +101,7 @@ impl Packing<'_> {
             }
             at += 1;
         });
-        // Before anybody waits for the GIL: whoever has it may wait for these strings.
+        // Before this thread waits for the GIL: the thread that holds it may wait for these strings.
         self.strings.unlock();
         packed
     }

@@ -26,7 +26,7 @@ const DETACHED_FROM: usize = 2048;
 
 /// The codec of elements of variable length.
 pub fn codec(utf8: bool) -> Vlen {
-    Vlen { utf8, vouched: vouched() }
+    Vlen { utf8, vouched: valid_references() }
 }
 
 /// The format of elements of variable length whose fill value is `fill`.
@@ -36,14 +36,14 @@ pub fn format(chain: Chain, fill: &[u8], utf8: bool) -> ChunkFormat {
         chain,
         item_size: REFERENCE,
         fill: Reference::to(&fill).bytes().to_vec(),
-        empty: FillTest::text(&fill, vouched()),
+        empty: FillTest::text(&fill, valid_references()),
         vlen: Some(VlenFill { bytes: fill, utf8 }),
     }
 }
 
-fn vouched() -> ValidReferences {
-    // SAFETY: the decoded of such an format are filled from three sources. The fill value, which lies in the format that
-    // every batch holds. Stored chunks, which `pipeline/text.rs` keeps until the batch, or the decoded, is done. A value
+fn valid_references() -> ValidReferences {
+    // SAFETY: decoded chunks of such a format are filled from three sources. The fill value, which lies in the format that
+    // every batch holds. Stored chunks, which `pipeline/vlen.rs` keeps until the batch, or the decoded chunk, is done. A value
     // (`references` below), which owns copies or whose objects are held until the last unit has ended.
     unsafe { ValidReferences::new() }
 }
@@ -173,7 +173,7 @@ pub fn references(
     Ok(SharedView::references(Arc::new(referrer.finish()), packed_strides(&view.shape, REFERENCE), false))
 }
 
-/// Copies all of them: NumPy moves and frees its strings when somebody changes the array.
+/// Copies all of them: NumPy moves and frees its strings when the array is changed.
 fn refer_to_strings(value: &Bound<'_, PyAny>, view: &ArrayView, referrer: &mut Referrer) -> PyResult<()> {
     let py = value.py();
     let strings = Strings::of(value)?;

@@ -67,7 +67,7 @@ pub(super) struct Shared {
     units: UnitsLeft,
     /// Whether it has units to start and no participant. Changed only under the workers' lock.
     pub(super) unserved: AtomicBool,
-    /// Participants now. Changed only under the workers's lock.
+    /// Participants now. Changed only under the lock of the workers.
     pub(super) members: AtomicUsize,
     stopped: AtomicBool,
     cancelled: AtomicBool,
@@ -252,7 +252,7 @@ impl Shared {
         self.finish();
     }
 
-    /// Tells the work how it ended. Called once, by the thread that took the job out of its workers's list.
+    /// Tells the work how it ended. Called once, by the thread that took the job out of its list.
     pub(super) fn finish(&self) {
         self.process.telling.fetch_add(1, Ordering::SeqCst);
         // Before the work is told: a caller that goes on from there must not count the job that it has just finished.

@@ -21,7 +21,7 @@ pub(super) struct Workers {
 struct State {
     /// Every job that is not over, oldest first.
     jobs: VecDeque<Arc<Shared>>,
-    /// Participants of all jobs, helping callers included; at most the workers's size.
+    /// Participants of all jobs, helping callers included; at most the pool's size.
     running: usize,
     threads: usize,
     asleep: usize,
@@ -62,7 +62,7 @@ impl Workers {
     /// It joins only where no other job is in flight (see `submit_and_help`).
     ///
     /// # Errors
-    /// The workers is closed: the job is the caller's.
+    /// The pool is closed: the caller keeps the job.
     pub(super) fn admit(&'static self, job: &Arc<Shared>, joins: bool) -> Result<Option<usize>, ()> {
         let mut state = locked(&self.state);
         if state.closed {

@@ -18,8 +18,7 @@ impl BorrowedBytes {
     ///
     /// # Safety
     /// As long as [`BorrowedBytes::bytes`] is called and what it gives is used, the bytes stay where they are and
-    /// nobody writes
-    /// them.
+    /// do not change.
     pub unsafe fn new(ptr: *const u8, len: usize) -> Self {
         Self { ptr, len }
     }
@@ -30,7 +29,7 @@ impl BorrowedBytes {
             // An empty buffer may have no address at all.
             return &[];
         }
-        // SAFETY: as whoever made this vouches.
+        // SAFETY: as the caller of `new` guarantees.
         unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
     }
 }

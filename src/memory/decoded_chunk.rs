@@ -14,9 +14,8 @@ thread_local! {
     static DECODED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A decoded chunk, in a buffer that was taken from this thread and goes back to the thread that drops it; whoever
-/// takes
-/// another one meanwhile gets another buffer. Its bytes are always set, so that a part of it may be decoded without any
+/// A decoded chunk, in a buffer that was taken from this thread and goes back to the thread that drops it; a
+/// second one taken meanwhile has another buffer. Its bytes are always set, so that a part of it may be decoded without any
 /// trust in the decoder: memory fresh from the system is zero, and what was decoded before stays.
 #[derive(Debug, Default)]
 pub struct DecodedChunk {
@@ -38,7 +37,7 @@ impl DecodedChunk {
     /// `Memory` if there is no room: the length may come from a damaged file.
     pub fn room(&mut self, len: usize) -> Result<&mut [u8]> {
         if self.bytes.len() < len {
-            // Growing in place would copy what nobody needs any more.
+            // Growing in place would copy bytes that are not needed any more.
             *self = Self::default();
             self.bytes = zeroed(len).ok_or_else(|| Error::new(Kind::Memory, format!("cannot allocate {len} bytes")))?;
         }

@@ -1,13 +1,13 @@
-//! A place of known length that somebody fills: what decoders and file reads are given instead of a slice. It can only
-//! be written, so it may lie in memory that was never set, or in a NumPy array that other threads write elsewhere.
-#![allow(unsafe_code)] // Bytes are written through an address; who makes one vouches for it once.
+//! Output of known length: decoders and file reads are passed this instead of a slice. It can only be written, so it may lie in
+//! uninitialised memory, or in a NumPy array that other threads write elsewhere.
+#![allow(unsafe_code)] // Bytes are written through an address, which the constructor's caller guarantees once.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// Bytes to be filled. By construction all of them can be written as long as the place lives, and nobody reads or
-/// writes them at the same time; so what takes a place is a safe function, and a wrapper of a C library need only keep
-/// to the length. Whoever writes through the address writes bytes that are set.
+/// Bytes to be filled. By construction all of them can be written as long as the value lives, and no other thread reads or
+/// writes them at the same time. A function that takes it is therefore safe, and the wrapper of a C library only has to respect
+/// the length. Code that writes through the address must write initialised bytes.
 #[derive(Debug)]
 pub struct OutBytes<'a> {
     ptr: *mut u8,

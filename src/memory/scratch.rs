@@ -36,7 +36,7 @@ thread_local! {
 
 /// A buffer taken from this thread's slot, empty; it goes back to the slot of the thread that drops it.
 ///
-/// While it is out, whoever takes the same slot gets another buffer: nested decodes need not know of each other.
+/// If the same slot is taken again meanwhile, that is another buffer: nested decodes need not know of each other.
 #[derive(Debug)]
 pub struct Scratch {
     slot: Slot,

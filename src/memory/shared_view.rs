@@ -28,8 +28,8 @@ impl SharedView {
     ///
     /// # Safety
     /// As long as the view is used, every byte from the array's first element to its last is there; each can be read,
-    /// and written if it is `writable`; nobody holds a reference to it. What different threads read and write through
-    /// the view at once are different elements.
+    /// and written if it is `writable`; no Rust reference to it exists. Threads that use the view at the same time read and
+    /// write different elements.
     pub unsafe fn new(ptr: *mut u8, shape: &[usize], strides: Vec<isize>, element: Element, writable: bool) -> Self {
         assert!(shape.len() == strides.len(), "{} dimensions have {} strides", shape.len(), strides.len());
         let extent = if shape.contains(&0) { Some((0, 0)) } else { extent(shape, &strides, element.size) };

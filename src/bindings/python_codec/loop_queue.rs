@@ -1,39 +1,39 @@
-//! What the threads of one call want from its event loop: coroutines of codecs. The loop wakes once for all that were wanted
-//! since, and a thread waits for its answer without the GIL. Which codecs: `python/zarrs/_codecs/python_steps.py`; how the loop runs
-//! them: `python/zarrs/_codecs/python_calls.py`.
+//! Coroutines of codecs, as tasks that the threads of one call leave for its event loop. The loop wakes once for all tasks that
+//! wait, and a thread waits for its reply without the GIL. Which codecs these are: `python/zarrs/_codecs/python_steps.py`; how
+//! the loop runs them: `python/zarrs/_codecs/python_calls.py`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
 use crate::bindings::bytes::{OwnedBytes, with_bytes};
-use crate::concurrency::{self, locked};
+use crate::concurrency::{self, Latch, locked};
 
-/// Bytes of an answer that the loop's thread copies; more are copied by the thread that wants them.
+/// Bytes of a reply that the loop's thread copies; more are copied by the thread that waits for them.
 const COPIED: usize = 128 << 10;
-/// How long a thread waits before it looks whether anybody still wants its answer.
+/// How long a thread waits before it looks whether its call was given up.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The tasks of one call that its event loop has not taken yet.
 #[derive(Default)]
 pub struct LoopQueue {
-    wanted: Mutex<Vec<LoopTask>>,
-    /// Whether the loop was called and has not looked yet.
+    tasks: Mutex<Vec<LoopTask>>,
+    /// Whether the loop was called and has not taken the tasks yet.
     called: AtomicBool,
     given_up: AtomicBool,
 }
 
-/// What becomes of `input` when `steps` encode or decode it.
+/// `input`, to be encoded or decoded by `steps`.
 struct LoopTask {
     steps: Arc<Py<PyAny>>,
     encodes: bool,
     input: Vec<u8>,
-    answer: Arc<Answer>,
+    reply: Arc<Latch<Reply>>,
 }
 
-/// What the loop gave.
+/// What the loop returns.
 pub enum Reply {
     /// Bytes, copied already.
     Bytes(Vec<u8>),
@@ -43,40 +43,27 @@ pub enum Reply {
     Nothing,
     /// An exception.
     Raised(PyErr),
-    /// Nothing, and nobody wants it any more.
+    /// Nothing: the call was given up, or its loop is closed.
     Abandoned,
 }
 
-/// Where a thread waits for what the loop gives.
-#[derive(Default)]
-struct Answer {
-    given: Mutex<Option<Reply>>,
-    there: Condvar,
-}
-
-impl Answer {
-    fn lock(&self) -> MutexGuard<'_, Option<Reply>> {
-        locked(&self.given)
-    }
-}
-
-/// An answer, as the loop gives it.
+/// Where the loop puts its reply.
 #[pyclass(frozen, module = "zarrs._internal", name = "Reply")]
-pub struct PyReply(Arc<Answer>);
+pub struct PyReply(Arc<Latch<Reply>>);
 
 impl PyReply {
-    fn give(&self, given: Reply) {
-        *self.0.lock() = Some(given);
-        self.0.there.notify_one();
+    fn set(&self, reply: Reply) {
+        // A second reply to one task is dropped.
+        drop(self.0.set(reply));
     }
 }
 
 #[pymethods]
 impl PyReply {
-    /// Gives `value`, which has a buffer or is None.
+    /// Replies with `value`, which has a buffer or is None.
     fn finish(&self, value: Bound<'_, PyAny>) {
         if value.is_none() {
-            return self.give(Reply::Nothing);
+            return self.set(Reply::Nothing);
         }
         let copied = with_bytes(&value, |bytes| {
             let mut copy = Vec::new();
@@ -86,29 +73,25 @@ impl PyReply {
                 copy
             })
         });
-        self.give(match copied {
+        self.set(match copied {
             Ok(Some(bytes)) => Reply::Bytes(bytes),
             Ok(None) => Reply::Object(value.unbind()),
             Err(error) => Reply::Raised(error),
         });
     }
 
-    /// Gives an exception.
+    /// Replies with an exception.
     fn fail(&self, error: Bound<'_, PyAny>) {
-        self.give(Reply::Raised(PyErr::from_value(error)));
+        self.set(Reply::Raised(PyErr::from_value(error)));
     }
 }
 
-/// One task as Python takes it: the steps, whether they encode, what they are given, and where the answer goes.
+/// One task as Python takes it: the steps, whether they encode, their input, and where the reply goes.
 type Taken = (Py<PyAny>, bool, OwnedBytes, PyReply);
 
 impl LoopQueue {
-    fn lock(&self) -> MutexGuard<'_, Vec<LoopTask>> {
-        locked(&self.wanted)
-    }
-
-    /// Waits until the loop has run `steps` over `input`. `call` calls the loop, `closed` says whether that is closed; both
-    /// attach to Python.
+    /// Waits until the loop has run `steps` over `input`. `call` wakes the loop, `closed` says whether it is closed; both attach
+    /// to Python.
     pub fn wait(
         &self,
         steps: &Arc<Py<PyAny>>,
@@ -117,47 +100,40 @@ impl LoopQueue {
         call: impl FnOnce(),
         closed: impl Fn() -> bool,
     ) -> Reply {
-        let answer = Arc::new(Answer::default());
-        self.lock().push(LoopTask { steps: Arc::clone(steps), encodes, input, answer: Arc::clone(&answer) });
-        // Set before the loop looks and cleared before it takes the loop_queue: none is left without a call.
+        let reply = Arc::new(Latch::default());
+        locked(&self.tasks).push(LoopTask { steps: Arc::clone(steps), encodes, input, reply: Arc::clone(&reply) });
+        // Set before the loop is called and cleared before it takes the tasks: no task is left without a call.
         if !self.called.swap(true, Ordering::AcqRel) {
             call();
         }
-        let mut given = answer.lock();
         loop {
-            if let Some(given) = given.take() {
-                return given;
+            if let Some(reply) = reply.wait_timeout(LOOK) {
+                return reply;
             }
-            let (guard, waited) = answer.there.wait_timeout(given, LOOK).unwrap_or_else(PoisonError::into_inner);
-            given = guard;
-            if given.is_none() && waited.timed_out() {
-                drop(given);
-                if self.stopped() || closed() {
-                    self.lock().retain(|task| !Arc::ptr_eq(&task.answer, &answer));
-                    return Reply::Abandoned;
-                }
-                given = answer.lock();
+            if self.is_given_up() || closed() {
+                locked(&self.tasks).retain(|task| !Arc::ptr_eq(&task.reply, &reply));
+                return Reply::Abandoned;
             }
         }
     }
 
-    /// Makes those who wait give up.
+    /// Makes the threads that wait give up.
     pub fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
     }
 
-    /// Whether nobody wants the result of the call any more.
-    pub fn stopped(&self) -> bool {
+    /// Whether the result of the call is not wanted any more.
+    fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed) || concurrency::is_shut_down()
     }
 
-    /// What is wanted by now, on the loop's thread.
+    /// The tasks that wait by now; on the loop's thread.
     pub fn take(&self, py: Python<'_>) -> Vec<Taken> {
         self.called.store(false, Ordering::Release);
-        let wanted = std::mem::take(&mut *self.lock());
-        wanted
+        let tasks = std::mem::take(&mut *locked(&self.tasks));
+        tasks
             .into_iter()
-            .map(|task| (task.steps.clone_ref(py), task.encodes, OwnedBytes::new(task.input), PyReply(task.answer)))
+            .map(|task| (task.steps.clone_ref(py), task.encodes, OwnedBytes::new(task.input), PyReply(task.reply)))
             .collect()
     }
 }

@@ -22,9 +22,8 @@ pub struct References {
     _blocks: Vec<Vec<u8>>,
 }
 
-// SAFETY: the cells are reached through `SharedView`, whose users keep to their own elements, and by `get`, whose
-// caller
-// vouches that nobody writes; the blocks are never written once others can see them.
+// SAFETY: the cells are reached through `SharedView`, whose users keep to their own elements, and by `get`, whose caller
+// guarantees that no thread writes; the blocks are never written once another thread can see them.
 unsafe impl Send for References {}
 // SAFETY: as above.
 unsafe impl Sync for References {}
@@ -57,10 +56,10 @@ impl References {
     /// The bytes of element `at`; `None` if nothing was written to it.
     ///
     /// # Safety
-    /// Nobody writes the references any more, and the bytes are there for as long as the result is used.
+    /// No thread writes the references any more, and the bytes are there for as long as the result is used.
     pub unsafe fn get(&self, at: usize) -> Option<&[u8]> {
         assert!(at < self.len(), "element {at} of {} references", self.len());
-        // SAFETY: inside the cells by the assertion; nobody writes them.
+        // SAFETY: inside the cells by the assertion; no thread writes them, as the caller guarantees.
         let bytes = unsafe { self.start.add(at * REFERENCE).cast::<[u8; REFERENCE]>().read() };
         let reference = Reference::read(&bytes, 0);
         if reference == Reference::UNTOUCHED {

@@ -60,18 +60,17 @@ impl Reference {
     }
 }
 
-/// The word of whoever makes an engine of references: its decoded chunks hold references to bytes that are there.
+/// Proof, given once by the builder of a variable-length format, that every reference in its decoded chunks is valid.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidReferences(());
 
 impl ValidReferences {
-    /// The word itself.
+    /// The proof.
     ///
     /// # Safety
-    /// Every chunk that is handed to [`ValidReferences::text`] consists of what [`Reference::bytes`] gave, each of them
-    /// untouched,
-    /// absent, or made by [`Reference::to`] of bytes that stay as they are for as long as the chunk is used: a stored
-    /// chunk's in [`TextArena`], a value's in [`References`], the fill value's in the engine.
+    /// Every chunk passed to [`ValidReferences::text`] consists of results of [`Reference::bytes`], each of them untouched,
+    /// absent, or made by [`Reference::to`] from bytes that do not change as long as the chunk is used: those of a stored
+    /// chunk lie in [`TextArena`], those of a value in [`References`], the fill value in the chunk format.
     pub unsafe fn new() -> Self {
         Self(())
     }

@@ -41,7 +41,7 @@ fn text_copied_to_many_blocks_stays_where_it_is() {
     let references = referrer.finish();
     assert_eq!(references.len(), texts.len());
     for (at, text) in texts.iter().enumerate() {
-        // SAFETY: nobody writes, and the references own the text.
+        // SAFETY: no thread writes, and the references own the text.
         assert_eq!(unsafe { references.get(at) }, Some(text.as_slice()), "{at}");
     }
 }
