@@ -1,4 +1,5 @@
-//! One chunk's new stored bytes: what was there, what is written over it, the empty test, the chain. No stores, no threads.
+//! One chunk's new stored bytes: the old elements, the new ones written over them, the test for emptiness, the codec chain.
+//! No stores, no threads.
 
 use crate::codec::array_to_bytes::sharding::{Index, Sharding};
 use crate::codec::{Chain, Serializer};
@@ -14,14 +15,14 @@ use crate::pipeline::{ChunkFormat, Projections};
 use crate::selection::{Axis, Coord, Lists, covers};
 use crate::store::{Object, Window};
 
-/// Encodes chunks of one engine from one array.
+/// Encodes chunks of one format from one array.
 #[derive(Debug, Clone, Copy)]
 pub struct Writer<'a> {
     /// What the chunks have in common.
     pub format: &'a ChunkFormat,
     /// What is written; its element swaps from memory to stored order, which is the same permutation.
     pub value: &'a View<'a>,
-    /// Whether checksums of what was there are checked.
+    /// Whether checksums of the old bytes are checked.
     pub validate: bool,
     /// Whether chunks equal to the fill value are stored.
     pub write_empty: bool,
@@ -30,7 +31,7 @@ pub struct Writer<'a> {
 /// Where [`Writer::encode`] left the bytes to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoded {
-    /// Nothing is stored: the key goes.
+    /// Nothing is stored: the key is erased.
     Empty,
     /// The decoded chunk is the stored form.
     Raw,
@@ -52,7 +53,7 @@ impl Writer<'_> {
         decoded: &mut DecodedChunk,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
-        // What references in the decoded point to, for as long as it is one.
+        // The bytes that references in the decoded chunk point to.
         let kept = TextArena::default();
         self.merge(chain, layout, old, projections, decoded, &kept)?;
         if !self.write_empty && is_empty(decoded, &self.format.empty) {
@@ -63,7 +64,7 @@ impl Writer<'_> {
             Serializer::Bytes if chain.steps.is_empty() => Ok(Encoded::Raw),
             Serializer::Bytes => stored(chain.encode(decoded, out)),
             Serializer::Sharding(sharding) => {
-                let Some(shard) = self.shard_of_image(sharding, &layout.stored_shape, decoded)? else {
+                let Some(shard) = self.shard_of_decoded(sharding, &layout.stored_shape, decoded)? else {
                     return Ok(Encoded::Empty);
                 };
                 stored(chain.encode(&shard, out))
@@ -84,7 +85,7 @@ impl Writer<'_> {
     ) -> Result<()> {
         let decoded = decoded.room(layout.len)?;
         if self.format.vlen.is_some() {
-            // References of a chunk before this one lead nowhere any more.
+            // References of an earlier chunk are not valid any more.
             repeat(decoded, &self.format.fill);
         }
         if let Some(old) = old {
@@ -124,8 +125,8 @@ impl Writer<'_> {
         reader.decode(old, chain, layout, Projections { axes: &[&axes], lists: &Lists::default() })
     }
 
-    /// A whole shard from its packed decoded (a shard under other codecs); `None` when all its subchunks are empty.
-    fn shard_of_image(&self, sharding: &Sharding, shape: &[usize], decoded: &[u8]) -> Result<Option<Vec<u8>>> {
+    /// A whole shard from its packed, decoded form (a shard inside other codecs); `None` when all its subchunks are empty.
+    fn shard_of_decoded(&self, sharding: &Sharding, shape: &[usize], decoded: &[u8]) -> Result<Option<Vec<u8>>> {
         let item_size = self.format.item_size;
         let value = View::of(decoded, packed_strides(shape, item_size), unswapped(item_size));
         let inner = Writer { value: &value, ..*self };
@@ -179,7 +180,7 @@ impl Writer<'_> {
     }
 }
 
-/// Where the bytes are once a chain has run; a codec that gives nothing leaves the chunk out, as in zarr.
+/// Where the bytes are once the chain has run; a chunk that a codec turns into nothing is not stored, as in zarr.
 fn stored(outcome: Result<()>) -> Result<Encoded> {
     Ok(if unless_dropped(outcome)? { Encoded::Out } else { Encoded::Empty })
 }

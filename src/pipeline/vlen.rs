@@ -1,5 +1,5 @@
-//! Chunks of elements of variable length: decoded to references, placed, and kept; encoded from references. What a chunk
-//! leaves in memory is bounded by what was selected of it.
+//! Chunks of elements of variable length (text and bytes): decoded to references, placed, and kept; encoded from references.
+//! The memory that a chunk leaves behind is bounded by the selected elements.
 
 use crate::codec::Chain;
 use crate::codec::array_to_bytes::vlen::Vlen;
@@ -11,7 +11,7 @@ use crate::pipeline::layout::Layout;
 use crate::pipeline::placement::{Placer, each_index};
 use crate::selection::covers;
 
-/// How many bytes of text are let in before anybody looks at them: more than text mostly has, whose elements take
+/// How many bytes are decoded before they are looked at: more than text usually has, whose elements take
 /// less than 64 times as much as the `decoded` of references to them or as the stored form.
 fn unseen(stored: usize, decoded: usize) -> usize {
     stored.saturating_mul(64).saturating_add(decoded.saturating_mul(64)).saturating_add(1 << 28)
@@ -22,11 +22,11 @@ pub fn longest(decoded: usize) -> usize {
     Vlen::longest(decoded / REFERENCE)
 }
 
-/// Undoes the compressors of text: `bytes` itself where there are none, else bytes in `buffer`.
+/// Undoes the steps behind the serialized form: `bytes` itself where there are none, else bytes in `buffer`.
 ///
-/// Text announces no length, and compressors shorten equal characters ten thousands of times, so no ratio tells damage
-/// from text. Instead, more is let in than before as long as what has arrived does not speak against it: it must count
-/// as many elements as the chunk has, and they must not have ended.
+/// The serialized form has no announced length, and compressors shorten equal characters by factors of ten thousand, so no
+/// ratio tells damage from text. Instead, the limit grows as long as the bytes so far are consistent: they must announce as
+/// many elements as the chunk has, and must not have ended yet.
 fn undo_steps<'a>(
     reader: &Reader<'_>,
     bytes: &'a [u8],
@@ -43,7 +43,7 @@ fn undo_steps<'a>(
             return Err(error);
         }
         let more = match Vlen::end(buffer, layout.len / REFERENCE)? {
-            // What follows the last element is ignored, by numcodecs too.
+            // Bytes behind the last element are ignored, as numcodecs does.
             Some(end) => end.saturating_add(unseen),
             None => limit.saturating_mul(8).min(longest(layout.len).saturating_add(unseen)),
         };
@@ -69,7 +69,7 @@ pub fn decode(
     if projections.axes.iter().any(|axes| covers(axes, &layout.shape)) {
         let mut buffer = Vec::new();
         let decoded = undo_steps(reader, bytes, &mut buffer, chain, layout)?;
-        // Uncompressed text stays in a buffer of the store, which will be used again.
+        // Uncompressed bytes lie in a buffer of the store, which is used again.
         let text = if chain.steps.is_empty() { decoded.to_vec() } else { buffer };
         vlen.decode(&text, room)?;
         reader.kept.keep(text);
@@ -103,7 +103,7 @@ fn copy_selected(
         }
         Ok(())
     };
-    // All room at once: a buffer that grows would move what is in it.
+    // All room at once: a buffer that grows would move its bytes.
     let mut room = 0usize;
     each(&mut |at| room = room.saturating_add(Reference::read(decoded, at).within(text).map_or(0, <[u8]>::len)))?;
     // Selected twice or not, no text is copied twice.

@@ -10,14 +10,14 @@ use crate::store::{ByteRange, local, zip};
 /// How long the stored form of a chunk may be, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Hardly ever exceeded if it is well formed: what a buffer is made for.
+    /// Rarely exceeded by a well-formed chunk: the size of a buffer.
     pub hint: usize,
     /// What a compressed archive entry may inflate to.
     pub most: usize,
 }
 
 impl Size {
-    /// An entry that inflates to no more is never refused: archives may hold shards with much dead space.
+    /// An entry that inflates to no more than this is never refused: archives may hold shards with much dead space.
     const LEAST: usize = 64 << 20;
 
     /// For chunks of `len` bytes, of which shards have an index of `index` bytes too.
@@ -26,8 +26,9 @@ impl Size {
         Self { hint: len + len / 64 + 1024, most }
     }
 
-    /// The same, if `unknown` without a limit: a chunk says nothing of how long its text is, or what others' codecs make
-    /// of it. The archive says how long an entry is, and is believed as far as its bytes can make that.
+    /// The same, without a limit if `unknown`: the decoded length does not bound the stored length of variable-length
+    /// elements, nor what a Python codec produces. The length that an archive announces is then believed, as far as the
+    /// entry's own bytes can produce it.
     #[must_use]
     pub fn or_any(self, unknown: bool) -> Self {
         Self { most: if unknown { usize::MAX } else { self.most }, ..self }
@@ -45,11 +46,11 @@ pub enum Object<'a> {
     Inflated(Arc<Vec<u8>>),
     /// Bytes in memory.
     Bytes(&'a [u8]),
-    /// The bytes from `start` on of an object of unknown length, of which no others were asked for.
+    /// The bytes from `start` on of an object of unknown length; no others were asked for.
     Part {
         /// Where they begin in the object.
         start: u64,
-        /// What the store gave: fewer than were asked for where the object ends.
+        /// What the store returned: fewer than were asked for where the object ends.
         bytes: &'a [u8],
     },
 }
@@ -115,8 +116,8 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Checks what the store itself keeps to check all of the object by, before only parts are read where zarr reads all;
-    /// nothing if this window is a part itself, or that was done before.
+    /// Checks the store's own checksum of the whole object (an archive has one), before parts are read of an object that zarr
+    /// reads whole. Does nothing if this window is a part itself, or if the check was done before.
     pub fn check(&self) -> Result<()> {
         match self.object {
             Object::Entry(object) if self.start == 0 && self.len == object.len() => object.check(),
@@ -147,13 +148,13 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Fills `place` with the bytes from `from` (counted in this window) on, without a detour.
+    /// Fills `place` with the bytes from `from` on (counted in this window), without an intermediate buffer.
     ///
     /// # Errors
     /// `Value` naming both lengths when the window ends before.
     pub fn read_into(&self, from: u64, mut place: OutBytes<'_>) -> Result<()> {
         if from.checked_add(place.len() as u64).is_none_or(|end| end > self.len) {
-            return Err(wrong_length(self.len as usize, from as usize + place.len()));
+            return Err(wrong_length(self.len as usize, (from as usize).saturating_add(place.len())));
         }
         match self.object {
             Object::File(object) => object.read_into(self.start + from, place),

@@ -171,7 +171,7 @@ fn test_read_into_fills_the_output_or_refuses() {
             let wanted = &expected[start..start + len];
             assert_eq!(read_into(&object, start as u64, len).expect("a read"), wanted, "{}: {start} {len}", case.name);
         }
-        for (start, len) in [(7, 994), (1000, 1), (1001, 0), (5000, 5)] {
+        for (start, len) in [(7, 994), (1000, 1), (1001, 0), (5000, 5), (u64::MAX, 5)] {
             let error = read_into(&object, start, len).expect_err("too short");
             assert!(matches!(error.kind, Kind::Value), "{}: {start} {len}: {error}", case.name);
         }
