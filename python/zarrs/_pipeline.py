@@ -212,7 +212,7 @@ class ZarrsCodecPipeline(CodecPipeline):
             return await self._zarr_pipeline(spec).read(batch, out, drop_axes)
         target, results, call = started
         if call is not None:
-            results = await _drive.read(call, route, store, spec.prototype, configuration)
+            results = await _drive.finish(call, route, store, spec.prototype, configuration)
         if target is not array:
             for item in batch:
                 out[item[3]] = target[item[3]]
@@ -266,7 +266,7 @@ class ZarrsCodecPipeline(CodecPipeline):
             await self._zarr_pipeline(spec).write(batch, value, drop_axes)
             return
         if call is not None:
-            await _drive.write(call, route, store, spec.prototype, configuration)
+            await _drive.finish(call, route, store, spec.prototype, configuration, is_write=True)
         counters["rust"] += 1
 
 

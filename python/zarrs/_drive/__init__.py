@@ -18,46 +18,31 @@ if TYPE_CHECKING:
     from zarrs._config import Configuration
     from zarrs._stores.routes import Route
 
-__all__ = ["ended", "read", "write"]
+__all__ = ["ended", "finish"]
 
 # Larger objects are awaited: then the wait costs little, and the pool shares out the decoding.
 LARGEST_CALLED = 4 << 20
 
 
-async def read(
+async def finish(
     call: _internal.Call,
     route: Route,
     store: Store,
     prototype: BufferPrototype,
     configuration: Configuration,
+    *,
+    is_write: bool = False,
 ) -> Any:
-    """Fetches what `call` asks for until it has ended, and returns its results."""
+    """Fetches what `call` asks for, stores what it encodes, until it has ended; returns its result."""
     requests = call.requests()
-    if requests:
-        if route.called is not None and _are_small(requests):
-            await called.read(call, route.called, requests)
-        else:
-            await awaited.read(call, store, prototype, requests, configuration.requests_maximum)
+    if requests and route.called is not None and _are_small(requests):
+        drive_called = called.write if is_write else called.read
+        await drive_called(call, route.called, requests)
+    elif requests:
+        drive_awaited = awaited.write if is_write else awaited.read
+        await drive_awaited(call, store, prototype, requests, configuration.requests_maximum)
     await ended(call)
     return call.result()
-
-
-async def write(
-    call: _internal.Call,
-    route: Route,
-    store: Store,
-    prototype: BufferPrototype,
-    configuration: Configuration,
-) -> None:
-    """Fetches what `call` merges with, and stores what it encodes, until it has ended."""
-    requests = call.requests()
-    if requests:
-        if route.called is not None and _are_small(requests):
-            await called.write(call, route.called, requests)
-        else:
-            await awaited.write(call, store, prototype, requests, configuration.requests_maximum)
-    await ended(call)
-    call.result()
 
 
 def _are_small(requests: list[_internal.Request]) -> bool:

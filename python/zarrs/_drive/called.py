@@ -14,7 +14,7 @@ from zarrs._drive.awaited import concurrency
 from zarrs._drive.wait import asked_for, ended
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from zarrs import _internal
     from zarrs._stores.called import CalledStore
@@ -51,11 +51,7 @@ async def read(call: _internal.Call, store: CalledStore, requests: list[_interna
     todo = collections.deque(requests)
 
     def work() -> None:
-        while todo and not call.is_stopped():
-            try:
-                request = todo.popleft()
-            except IndexError:
-                break
+        for request in _taken_from(todo, call):
             with asked_for(request.key):
                 found = store.get(request.key, request.start, request.end)
             todo.extend(call.feed(request.id, found, dedicated_thread=True))
@@ -71,11 +67,7 @@ async def write(
     ready: collections.deque[Any] = collections.deque()
 
     def store_ready() -> None:
-        while ready and not call.is_stopped():
-            try:
-                _, key, data = ready.popleft()
-            except IndexError:
-                break
+        for _, key, data in _taken_from(ready, call):
             with asked_for(key):
                 if data is None:
                     store.delete(key)
@@ -83,11 +75,7 @@ async def write(
                     store.set(key, data)
 
     def work() -> None:
-        while todo and not call.is_stopped():
-            try:
-                request = todo.popleft()
-            except IndexError:
-                break
+        for request in _taken_from(todo, call):
             with asked_for(request.key):
                 found = store.get(request.key, None, None) if request.needed else None
             call.feed(request.id, found, dedicated_thread=True)
@@ -100,6 +88,16 @@ async def write(
     await ended(call)
     ready.extend(call.take())
     await _share_out(call, store_ready, ready, min(threads, len(ready)))
+
+
+def _taken_from(todo: collections.deque[Any], call: _internal.Call) -> Iterator[Any]:
+    """Takes one after another from `todo`, from which other threads take too, until `call` is stopped."""
+    while todo and not call.is_stopped():
+        try:
+            taken = todo.popleft()
+        except IndexError:
+            return
+        yield taken
 
 
 def _threads_for(requests: list[_internal.Request], *, is_write: bool) -> int:
