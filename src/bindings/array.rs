@@ -17,7 +17,7 @@ use crate::bindings::store::StoreHandle;
 use crate::bindings::views::{Input, Output, SwapSpec};
 use crate::bindings::work::{CallWork, Task, shutting_down};
 use crate::codec::bytes_to_bytes::PythonCall;
-use crate::concurrency::{self, Job, Limits, Work};
+use crate::concurrency::{self, Limits, Work};
 use crate::pipeline::fed_read::FedRead;
 use crate::pipeline::fed_write::FedWrite;
 use crate::pipeline::plan::Coalesce;
@@ -169,7 +169,7 @@ impl Array {
         } else {
             self.options.threads
         };
-        let participants = self.options.maximum.unwrap_or(threads).clamp(1, threads);
+        let participants = concurrency::participants(units, threads, self.options.maximum);
         Limits {
             threads,
             participants,
@@ -183,9 +183,9 @@ impl Array {
         if concurrency::is_shut_down() {
             return Err(shutting_down());
         }
-        let limits = self.limits(task.python_call(), 1);
+        let limits = self.limits(task.python_call(), usize::MAX);
         let work = Arc::new(CallWork::new(py, task, held)?);
-        let job = Job::open(Arc::clone(&work) as Arc<dyn Work>, limits);
+        let job = concurrency::open(Arc::clone(&work) as Arc<dyn Work>, limits);
         Ok((None, Some(Py::new(py, Call::new(work, job))?)))
     }
 

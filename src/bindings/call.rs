@@ -33,7 +33,7 @@ pub struct Call {
 
 impl Call {
     /// The call that `job` carries out.
-    pub fn new(work: Arc<CallWork>, job: Job) -> Self {
+    pub(crate) fn new(work: Arc<CallWork>, job: Job) -> Self {
         let unfed = if let Task::FedWrite(task) = &work.task { task.write.len() } else { 0 };
         Self { work, job, cancelled: AtomicBool::new(false), unfed: AtomicUsize::new(unfed) }
     }

@@ -87,7 +87,9 @@ impl PyMemoryStore {
             let array = buffer.getattr(intern!(py, "_data"))?;
             let view = ArrayView::new(&array)
                 .map_err(|_| unsupported(py, "store", "a stored buffer does not lie in main memory"))?;
-            if view.item_size != 1 || view.strides.iter().any(|stride| *stride != 1) || view.shape.len() != 1 {
+            // NumPy gives an empty array any stride.
+            let is_row = view.shape.len() == 1 && (view.len() <= 1 || view.strides[0] == 1);
+            if view.item_size != 1 || !is_row {
                 return Err(unsupported(py, "store", "a stored buffer is not a row of bytes"));
             }
             // SAFETY: a row of bytes, whose owner is kept until the batch is done. That its bytes do not change meanwhile is

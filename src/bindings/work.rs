@@ -55,7 +55,7 @@ impl Task {
     ///
     /// # Errors
     /// The error of the first chunk that failed; `CancelledError`.
-    pub fn result(&self, py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
+    pub(crate) fn result(&self, py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
         let failure = match outcome {
             Outcome { error: Some((_, error)), .. } => Some(to_python(py, error)),
             Outcome { cancelled: true, .. } if concurrency::is_shut_down() => Some(shutting_down()),
@@ -113,7 +113,7 @@ pub struct CallWork {
     /// Python objects whose memory the units use; dropped when the last unit has ended.
     held: Mutex<Vec<Py<PyAny>>>,
     /// Set at the end.
-    pub ended: Latch<Outcome>,
+    pub(crate) ended: Latch<Outcome>,
     /// Woken when the next fed unit has ended.
     unit_ended: Mutex<Option<Waker>>,
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 /// CPUs in this thread's affinity, at most the control group's quota (rounded up), at least 1; asked once per process.
 ///
 /// Not `available_parallelism`, which rounds a quota of 1.5 CPUs down to one thread.
-pub fn cpus() -> usize {
-    *super::pool::current().cpus.get_or_init(count)
+pub(crate) fn cpus() -> usize {
+    *super::process::current().cpus.get_or_init(count)
 }
 
 fn count() -> usize {
@@ -19,8 +19,8 @@ fn count() -> usize {
     allowed.min(limit).max(1)
 }
 
-/// The CPUs of `Cpus_allowed_list` in `/proc/…/status`: the mask that `sched_getaffinity` gives, with no upper bound on
-/// its width and no unsafe call.
+/// The CPUs of `Cpus_allowed_list` in `/proc/…/status`: the mask that `sched_getaffinity` returns, but of any width
+/// and without an unsafe call.
 fn affinity(status: &str) -> Option<usize> {
     let spans = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?.trim();
     spans
@@ -32,10 +32,10 @@ fn affinity(status: &str) -> Option<usize> {
         .sum()
 }
 
-/// The least CPU quota on the way from this process's control group to the root, in whole CPUs.
+/// The smallest CPU quota between this process's control group and the root, in whole CPUs, rounded up.
 ///
-/// `groups` is `/proc/self/cgroup`. In a container it may name a path of the host that is not mounted here; the walk
-/// then ends at the mount point, which is the container's own group.
+/// `groups` is `/proc/self/cgroup`. In a container it may name a path of the host that is not mounted here; only the
+/// mount point, which is the container's own group, then has a quota.
 fn quota(mount: &Path, groups: &str) -> Option<usize> {
     let found = groups.lines().filter_map(|line| {
         let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
@@ -50,7 +50,7 @@ fn quota(mount: &Path, groups: &str) -> Option<usize> {
     found.min()
 }
 
-/// Where version 1 mounts the `cpu` controller: under its own name or that of the group it is mounted with.
+/// Where version 1 mounts the `cpu` controller: under its own name or under those of the controllers mounted together.
 fn first_version(mount: &Path, controllers: &str) -> Option<PathBuf> {
     [controllers, "cpu", "cpu,cpuacct"].iter().map(|name| mount.join(name)).find(|path| path.is_dir())
 }
@@ -64,7 +64,7 @@ fn quota_of(group: &Path) -> Option<usize> {
         }
         None => (read("cpu.cfs_quota_us")?, read("cpu.cfs_period_us")?),
     };
-    // "max" and −1 both mean no limit, and neither is a number here.
+    // "max" and −1 both mean no limit, and neither parses as `usize`.
     let (limit, period) = (limit.trim().parse::<usize>().ok()?, period.trim().parse::<usize>().ok()?);
     (period > 0).then(|| limit.div_ceil(period).max(1))
 }
@@ -73,7 +73,7 @@ fn quota_of(group: &Path) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A directory of its own under the system's temporary one, removed at the end.
+    /// A temporary directory that imitates the mount point, removed when dropped.
     struct Mount(PathBuf);
 
     impl Mount {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn test_version_2_takes_the_least_quota_up_to_the_root_rounded_up() {
+    fn test_version_2_takes_the_smallest_quota_up_to_the_root_rounded_up() {
         let files =
             [("a/cpu.max", "350000 100000\n"), ("a/b/cpu.max", "max 100000\n"), ("c/cpu.max", "50000 100000\n")];
         let mount = Mount::new("v2", &files);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn test_this_process_has_at_least_what_the_standard_library_counts() {
+    fn test_this_process_has_at_least_as_many_as_the_standard_library_counts() {
         let least = std::thread::available_parallelism().map_or(1, usize::from);
         assert!(cpus() >= least, "{} CPUs, the standard library counts {least}", cpus());
     }

@@ -1,62 +1,75 @@
-//! One job: its units, its participants' way through them, its outcome. Which thread takes part is `workers.rs`'s matter.
+//! One job: its units, how participants run them, its outcome. Which threads take part is decided in `workers.rs`.
 
 use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::feed::Feed;
-use super::pool::Process;
+use super::latch::Latch;
+use super::lock::locked;
+use super::process::Process;
 use super::ranges::Ranges;
-use super::workers::{Workers, locked};
+use super::workers::Workers;
 use crate::error::Error;
 
-/// Work of `units()` independent units, each run at most once, and exactly once unless the job is stopped.
-pub trait Work: Send + Sync + 'static {
-    /// How many units there are; asked once.
-    fn units(&self) -> usize;
+/// Independent units, each run at most once, and exactly once unless the job is stopped.
+pub(crate) trait Work: Send + Sync + 'static {
+    /// How many units there are; asked once, and never of a job made by [`open`](super::open), whose units are pushed.
+    fn units(&self) -> usize {
+        0
+    }
 
-    /// Runs `units` in order. Runs start at multiples of their length (the last may be shorter), so that which neighbours
-    /// are handled together does not depend on the number of threads.
+    /// Runs `units` in order. Runs of a submitted job start at multiples of their length (the last may be shorter), so that
+    /// which neighbours are handled together does not depend on the number of threads. Runs of an open job start anywhere;
+    /// what a thread wrote before it pushed a unit is visible here.
     ///
     /// # Errors
-    /// A number by which failures are ordered (the unit that failed, for example), and why; the rest of the run is then not
-    /// run. A panic counts as the run's first unit.
+    /// A number and why; the rest of the run is then not run. The number only orders failures, the lowest being kept: it
+    /// may be that of the unit or any other, such as a chunk's. A panic has the number of the run's first unit.
     fn run(&self, units: Range<usize>) -> Result<(), (usize, Error)>;
 
-    /// Called exactly once, after the last participant has let go and dropped its reference, by that participant or by
-    /// whoever cancelled a job that nobody served. Called with no lock held; may come before `submit` has returned.
+    /// Called exactly once, when the job is over, the last participant has left and every participant has dropped its
+    /// reference. The caller is that participant or, if there was none at the end, the thread that called
+    /// [`Job::cancel`], [`Job::fail`] or [`Job::close`]. Called with no lock held; may come before `submit` has returned.
     fn finished(self: Arc<Self>, outcome: Outcome);
 }
 
-/// How a job ended; neither: every unit has run.
+/// How a job ended; with neither, every unit has run.
 #[derive(Debug)]
-pub struct Outcome {
-    /// The error of the lowest unit that failed. After an error no new unit starts.
-    pub error: Option<(usize, Error)>,
-    /// Whether `cancel` (or `shutdown`) came before the end; every unit may have run all the same.
-    pub cancelled: bool,
+pub(crate) struct Outcome {
+    /// The failure with the lowest number. After a failure no new unit starts.
+    pub(crate) error: Option<(usize, Error)>,
+    /// Whether `cancel` (or `shutdown`) came before the end; every unit may still have run.
+    pub(crate) cancelled: bool,
 }
 
-/// What a job may use.
+/// How much of a pool a job may use.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// The pool's size. All participants of all jobs with this size, helping callers included, never exceed it.
-    pub threads: usize,
+    pub(crate) threads: usize,
     /// Participants of this job at any time: the chunk concurrency.
-    pub participants: usize,
-    /// Whether the job goes to a pool of its own kind: its units wait for something that may itself need the other pool.
-    pub isolated: bool,
-    /// Units per run at most; fewer where a participant's share is smaller.
-    pub grain: usize,
+    pub(crate) participants: usize,
+    /// Whether the job goes to a separate pool of that size: its units wait for something that may itself need the
+    /// ordinary one.
+    pub(crate) isolated: bool,
+    /// Units per run at most; fewer if a participant's share is smaller.
+    pub(crate) grain: usize,
 }
 
-/// A handle to a submitted job; dropping it changes nothing. In a forked child the parent's jobs are over: nothing of
-/// them runs there, `finished` is not called there, `is_done` is true and no call blocks.
+/// The participants of a job of `units`: as many as `threads`, at most `maximum` (`None`: no bound of its own), and at least
+/// one. Each unit in flight costs its memory, so never more than there are units.
+pub(crate) fn participants(units: usize, threads: usize, maximum: Option<usize>) -> usize {
+    threads.min(maximum.unwrap_or(threads)).min(units).max(1)
+}
+
+/// A handle to a submitted or open job; dropping it changes nothing. In a forked child the parent's jobs are over: nothing
+/// of them runs there, `finished` is not called there, `is_done` is true and no call does anything or blocks.
 #[derive(Clone)]
-pub struct Job(pub(super) Arc<Shared>);
+pub(crate) struct Job(pub(super) Arc<Shared>);
 
 /// What the participants of a job share.
 pub(super) struct Shared {
@@ -64,165 +77,193 @@ pub(super) struct Shared {
     workers: &'static Workers,
     /// Taken at the end, so that what the work holds is not kept alive by a handle.
     work: Mutex<Option<Arc<dyn Work>>>,
-    units: UnitsLeft,
-    /// Whether it has units to start and no participant. Changed only under the workers' lock.
-    pub(super) unserved: AtomicBool,
-    /// Participants now. Changed only under the lock of the workers.
+    pub(super) units: Units,
+    /// Participants now. Changed only under the lock of the workers, as are the next two.
     pub(super) members: AtomicUsize,
+    /// Whether the workers count it among the jobs without a participant.
+    pub(super) unserved: AtomicBool,
+    /// Whether it counts as a job in flight: an open job does not while it has neither units to start nor participants.
+    active: AtomicBool,
     stopped: AtomicBool,
     cancelled: AtomicBool,
     failure: Mutex<Option<(usize, Error)>>,
-    done: AtomicBool,
-    /// Threads inside `wait`: telling nobody would still cost a system call.
-    waiters: Mutex<usize>,
-    ended: Condvar,
+    /// Set once `finished` has returned.
+    done: Latch<()>,
 }
 
-/// The units of a job that have not been started.
-enum UnitsLeft {
-    /// All are known, and shared out.
+/// Where the units of a job come from.
+pub(super) enum Units {
+    /// All were known at the start, and are shared out.
     Known(Ranges),
-    /// They are fed one by one.
+    /// They are pushed until the job is closed.
     Fed(Feed),
 }
 
-/// Why a participant let go.
+/// Why a participant left.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
     /// Nothing is left to start.
     Exhausted,
-    /// It was asked to leave while units were left.
-    Called,
+    /// It was asked to leave while units may be left.
+    Yielded,
     /// It finds itself in a forked child, where the job, its locks and its other participants do not exist.
     Forked,
 }
 
-/// How long a helper spins for the others' last units. Less than what the caller's hand-over to a future costs.
-const LINGER: Duration = Duration::from_micros(30);
-
-impl Shared {
-    /// A job whose units are all known.
-    pub(super) fn new(
-        process: &'static Process,
-        workers: &'static Workers,
-        work: Arc<dyn Work>,
-        limits: Limits,
-    ) -> Arc<Self> {
-        let participants = limits.participants.clamp(1, workers.size());
-        let units = UnitsLeft::Known(Ranges::new(work.units(), participants, limits.grain));
-        process.active.fetch_add(1, Ordering::Relaxed);
-        Self::with_units(process, workers, work, units)
-    }
-
-    /// A job whose units are fed. It does not count as active: most of its life it waits for the caller.
-    pub(super) fn fed(
-        process: &'static Process,
-        workers: &'static Workers,
-        work: Arc<dyn Work>,
-        limits: Limits,
-    ) -> Arc<Self> {
-        let participants = limits.participants.clamp(1, workers.size());
-        Self::with_units(process, workers, work, UnitsLeft::Fed(Feed::new(participants)))
-    }
-
-    fn with_units(
-        process: &'static Process,
-        workers: &'static Workers,
-        work: Arc<dyn Work>,
-        units: UnitsLeft,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            process,
-            workers,
-            units,
-            unserved: AtomicBool::new(false),
-            work: Mutex::new(Some(work)),
-            members: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
-            cancelled: AtomicBool::new(false),
-            failure: Mutex::new(None),
-            done: AtomicBool::new(false),
-            waiters: Mutex::new(0),
-            ended: Condvar::new(),
-        })
-    }
-
-    /// A place for one more participant.
+impl Units {
+    /// A place for a participant; `None` if every place is taken.
     pub(super) fn claim(&self) -> Option<usize> {
-        match &self.units {
-            UnitsLeft::Known(ranges) => ranges.claim(),
-            UnitsLeft::Fed(feed) => feed.claim(),
+        match self {
+            Self::Known(ranges) => ranges.claim(),
+            // Its participants all take from the front: they need no place of their own.
+            Self::Fed(feed) => feed.claim().then_some(0),
         }
     }
 
-    /// Gives a place back.
+    /// Hands a place back.
     pub(super) fn release(&self, slot: usize) {
-        match &self.units {
-            UnitsLeft::Known(ranges) => ranges.release(slot),
-            UnitsLeft::Fed(feed) => feed.release(),
+        match self {
+            Self::Known(ranges) => ranges.release(slot),
+            Self::Fed(feed) => feed.release(),
+        }
+    }
+
+    fn wanted(&self) -> usize {
+        match self {
+            Self::Known(ranges) => ranges.wanted(),
+            Self::Fed(feed) => feed.wanted(),
+        }
+    }
+
+    fn unstarted(&self) -> bool {
+        match self {
+            Self::Known(ranges) => ranges.unstarted(),
+            Self::Fed(feed) => feed.unstarted(),
+        }
+    }
+
+    /// Whether no unit is left and none will come.
+    fn exhausted(&self) -> bool {
+        match self {
+            Self::Known(ranges) => !ranges.unstarted(),
+            Self::Fed(feed) => feed.exhausted(),
+        }
+    }
+
+    /// The holder of a place is about to ask for its first units.
+    fn begin(&self) {
+        if let Self::Fed(feed) = self {
+            feed.begin();
         }
     }
 
     fn next(&self, slot: usize) -> Option<Range<usize>> {
-        match &self.units {
-            UnitsLeft::Known(ranges) => ranges.next(slot),
-            UnitsLeft::Fed(feed) => feed.next(),
+        match self {
+            Self::Known(ranges) => ranges.next(slot),
+            Self::Fed(feed) => feed.next(),
         }
     }
 
     fn grain(&self) -> usize {
-        match &self.units {
-            UnitsLeft::Known(ranges) => ranges.grain(),
-            UnitsLeft::Fed(_) => 1,
+        match self {
+            Self::Known(ranges) => ranges.grain(),
+            Self::Fed(feed) => feed.grain(),
         }
     }
+}
 
-    /// The units that are fed, for a job that is.
-    pub(super) fn feed(&self) -> Option<&Feed> {
-        match &self.units {
-            UnitsLeft::Known(_) => None,
-            UnitsLeft::Fed(feed) => Some(feed),
+/// How long a helper spins for the last units of other participants: less than it costs the caller to await a future.
+const LINGER: Duration = Duration::from_micros(30);
+
+impl Shared {
+    pub(super) fn new(
+        process: &'static Process,
+        workers: &'static Workers,
+        work: Arc<dyn Work>,
+        units: Units,
+    ) -> Arc<Self> {
+        let shared = Self {
+            process,
+            workers,
+            work: Mutex::new(Some(work)),
+            members: AtomicUsize::new(0),
+            unserved: AtomicBool::new(false),
+            active: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            done: Latch::new(),
+            units,
+        };
+        if let Units::Known(_) = shared.units {
+            shared.activate();
         }
-    }
-
-    /// Whether no unit will ever start again.
-    pub(super) fn is_over(&self) -> bool {
-        self.stopped.load(Ordering::Acquire) || !self.unstarted() && self.feed().is_none_or(Feed::is_closed)
+        Arc::new(shared)
     }
 
     /// How many more participants are of use.
     pub(super) fn wanted(&self) -> usize {
-        if self.stopped.load(Ordering::Acquire) {
-            0
-        } else {
-            match &self.units {
-                UnitsLeft::Known(ranges) => ranges.wanted(),
-                UnitsLeft::Fed(feed) => feed.wanted(),
-            }
-        }
+        if self.stopped.load(Ordering::Acquire) { 0 } else { self.units.wanted() }
     }
 
     /// Whether units are left that may still start.
     pub(super) fn unstarted(&self) -> bool {
-        !self.stopped.load(Ordering::Acquire)
-            && match &self.units {
-                UnitsLeft::Known(ranges) => ranges.unstarted(),
-                UnitsLeft::Fed(feed) => feed.unstarted(),
-            }
+        !self.stopped.load(Ordering::Acquire) && self.units.unstarted()
     }
 
-    /// Runs units from the place `slot` until none is left, or `leave` (asked between runs) says so.
+    /// Whether no unit will start any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped.load(Ordering::Acquire) || self.units.exhausted()
+    }
+
+    /// Whether it counts as a job in flight.
+    #[cfg(test)]
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Counts it among the jobs in flight.
+    pub(super) fn activate(&self) {
+        if !self.active.swap(true, Ordering::Relaxed) {
+            self.process.active.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts it no longer among the jobs in flight.
+    pub(super) fn deactivate(&self) {
+        if self.active.swap(false, Ordering::Relaxed) {
+            self.process.active.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Starts no new unit; the job is then over once its participants have left.
+    pub(super) fn stop(&self, cancelled: bool) {
+        self.cancelled.fetch_or(cancelled, Ordering::Release);
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Keeps `failure` if its number is the lowest, and stops.
+    fn fail(&self, failure: (usize, Error)) {
+        let other = keep_lowest(&mut locked(&self.failure), failure);
+        // After it is kept: once the job is stopped, another thread may finish it.
+        self.stop(false);
+        // With no lock held: dropping an exception of Python code may run anything.
+        drop(other);
+    }
+
+    /// Runs units from the place `slot` until none is left, or until `leave` (asked between runs) is true.
     pub(super) fn participate(&self, slot: usize, mut leave: impl FnMut() -> bool) -> Exit {
+        self.units.begin();
         let Some(work) = locked(&self.work).clone() else { return Exit::Exhausted };
         while !self.stopped.load(Ordering::Acquire) {
-            let Some(units) = self.next(slot) else { break };
+            let Some(units) = self.units.next(slot) else { break };
             let mut start = units.start;
             while start < units.end && !self.stopped.load(Ordering::Acquire) {
-                let run = start..units.end.min(start.saturating_add(self.grain()));
+                let run = start..units.end.min(start.saturating_add(self.units.grain()));
                 start = run.end;
                 let result = run_caught(&*work, run);
-                // The unit may have forked, and here the child comes out of it: another thread of the parent could have
-                // held any lock of the job.
+                // The unit may have forked, and this may be the child: another thread of the parent may have held any lock
+                // of the job at that time.
                 if !self.process.is_here() {
                     return Exit::Forked;
                 }
@@ -231,137 +272,110 @@ impl Shared {
                 }
             }
             if leave() {
-                return Exit::Called;
+                return Exit::Yielded;
             }
         }
         Exit::Exhausted
     }
 
-    /// Stops the job with `failure`, unless one with a lower number is known.
-    fn fail(&self, failure: (usize, Error)) {
-        self.stopped.store(true, Ordering::Release);
-        // Dropped with no lock held: a third-party exception may run any code then.
-        let other = keep_lowest(&mut locked(&self.failure), failure);
-        drop(other);
-    }
-
-    /// Ends a job that no pool takes any more.
-    pub(super) fn cancelled_before_start(&self) {
-        self.cancelled.store(true, Ordering::Release);
-        self.stopped.store(true, Ordering::Release);
-        self.finish();
-    }
-
-    /// Tells the work how it ended. Called once, by the thread that took the job out of its list.
+    /// Tells the work how it ended. Called once, by the thread that took the job out of the lists of its workers.
     pub(super) fn finish(&self) {
         self.process.telling.fetch_add(1, Ordering::SeqCst);
         // Before the work is told: a caller that goes on from there must not count the job that it has just finished.
-        if self.feed().is_none() {
-            self.process.active.fetch_sub(1, Ordering::SeqCst);
-        }
+        self.deactivate();
         let error = locked(&self.failure).take();
         let outcome = Outcome { error, cancelled: self.cancelled.load(Ordering::Acquire) };
         if let Some(work) = locked(&self.work).take() {
-            // A panic here has nobody left to be told to; the panic hook has printed it.
+            // The panic hook has reported it, and there is no one left to tell.
             let _ = catch_unwind(AssertUnwindSafe(|| work.finished(outcome)));
         }
         if !self.process.is_here() {
             return;
         }
         self.process.telling.fetch_sub(1, Ordering::SeqCst);
-        self.done.store(true, Ordering::Release);
-        if *locked(&self.waiters) > 0 {
-            self.ended.notify_all();
-        }
+        self.done.set(()).expect("a job is finished once, by the thread that took it out of the lists");
     }
 }
 
 impl Job {
-    /// A job without units yet: they are fed by [`Job::push`], and it ends once [`Job::close`] was called and all have run,
-    /// or once it is stopped. After `shutdown` it is over at once, as if cancelled.
-    pub fn open(work: Arc<dyn Work>, limits: Limits) -> Self {
-        super::pool::open(work, limits)
-    }
-
-    /// `count` more units may run; they are numbered in the order in which they are fed. Does nothing to a job that is over.
-    pub fn push(&self, count: usize) {
-        if count > 0 && !self.is_done() {
-            self.0.workers.push(&self.0, count);
+    /// `count` more units of an open job may run; they are numbered from 0 in the order in which they are pushed. Does
+    /// nothing once the job is closed or over, nor for a job whose units were known at the start.
+    ///
+    /// Wakes or starts threads if more participants are of use; where none can be started, the units run here.
+    pub(crate) fn push(&self, count: usize) {
+        let Units::Fed(feed) = &self.0.units else { return };
+        if count > 0 && !self.is_over() && feed.push(count) {
+            self.0.workers.feed(&self.0);
         }
     }
 
-    /// No more units will come. Does nothing to a job that is over.
-    pub fn close(&self) {
-        if !self.is_done() && self.0.workers.close_feed(&self.0) {
-            self.0.finish();
+    /// No more units will be pushed: the job ends once those that were have run. `finished` is then told, by this call if
+    /// no participant is left to do it. Does nothing to a job that is closed or over.
+    pub(crate) fn close(&self) {
+        let Units::Fed(feed) = &self.0.units else { return };
+        if !self.is_done() {
+            feed.close();
+            self.withdraw();
         }
     }
 
-    /// Stops the job as if a unit had failed: no new unit starts, and of all failures the one with the lowest `number` is
-    /// kept.
-    pub fn fail(&self, number: usize, error: Error) {
-        if self.is_done() {
-            return;
+    /// As if a unit had failed with `error`: the failure with the lowest number is kept, no new unit starts, and
+    /// `finished` is told once running units have ended, by this call if there are none. Does nothing to a job that is
+    /// done.
+    pub(crate) fn fail(&self, number: usize, error: Error) {
+        if !self.is_done() {
+            self.0.fail((number, error));
+            self.withdraw();
         }
-        self.0.fail((number, error));
+    }
+
+    /// No new unit starts; running ones finish; then `finished` is told `cancelled: true` (by this call if no participant
+    /// is left to do it). Does nothing to a job that is done.
+    pub(crate) fn cancel(&self) {
+        if !self.is_done() {
+            self.0.stop(true);
+            self.withdraw();
+        }
+    }
+
+    fn withdraw(&self) {
         if self.0.workers.withdraw(&self.0) {
             self.0.finish();
         }
     }
 
-    /// Whether the job was stopped before its end: a unit failed, or it was cancelled, or this is a forked child.
-    pub fn is_stopped(&self) -> bool {
+    /// Whether the job was stopped or is done, so that no unit pushed from now on would run.
+    fn is_over(&self) -> bool {
         self.0.stopped.load(Ordering::Acquire) || !self.0.process.is_here()
     }
 
-    /// No new unit starts; running ones finish; then `finished` is told `cancelled: true` (by this call where no
-    /// participant is left to do it). Nothing happens to a job that is done.
-    pub fn cancel(&self) {
-        if self.is_done() {
-            return;
-        }
-        self.0.cancelled.store(true, Ordering::Release);
-        self.0.stopped.store(true, Ordering::Release);
-        if self.0.workers.withdraw(&self.0) {
-            self.0.finish();
-        }
+    /// Whether the job was stopped before its end: a unit failed, or it was cancelled, or this is a forked child.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Acquire) || !self.0.process.is_here()
     }
 
     /// Whether `finished` has returned.
-    pub fn is_done(&self) -> bool {
-        self.0.done.load(Ordering::Acquire) || !self.0.process.is_here()
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.done.is_set() || !self.0.process.is_here()
     }
 
     /// Blocks until the job is done. Not from inside a unit, and not while holding what `finished` needs (the GIL).
-    pub fn wait(&self) {
+    #[cfg(test)]
+    pub(crate) fn wait(&self) {
         self.wait_until(None);
     }
 
     /// Blocks until the job is done or `deadline` has passed; true if it is done.
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        if self.is_done() {
-            return true;
-        }
-        let mut waiters = locked(&self.0.waiters);
-        *waiters += 1;
-        // `done` is stored before the lock is taken there and read under it here, so no wake-up is missed.
-        while !self.0.done.load(Ordering::Acquire) {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            waiters = match left {
-                Some(Duration::ZERO) => break,
-                Some(left) => self.0.ended.wait_timeout(waiters, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.0.ended.wait(waiters).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-        *waiters -= 1;
-        self.is_done()
+        self.is_done() || self.0.done.wait_until(deadline)
     }
 
-    /// Takes part for about `budget` (the clock is read between runs), then lets go; true if the job is done.
+    /// Takes part for about `budget` (the clock is read between runs), then leaves; true if the job is done.
     ///
-    /// Returns at once where no place is free or the pool already runs as many participants as it may. When nothing is
-    /// left to start, it stays a few microseconds for the others' last units.
-    pub fn help(&self, budget: Duration) -> bool {
+    /// Returns at once if no place is free or the pool already runs as many participants as it may. When nothing is left to
+    /// start, it waits a few microseconds for the last units of other participants.
+    #[cfg(test)]
+    pub(crate) fn help(&self, budget: Duration) -> bool {
         if self.is_done() || budget.is_zero() {
             return self.is_done();
         }
@@ -372,16 +386,16 @@ impl Job {
         }
     }
 
-    /// `help` from a place that is already claimed.
+    /// `help` from a claimed place.
     pub(super) fn help_from(&self, slot: usize, deadline: Option<Instant>) -> bool {
         let late = |limit: Option<Instant>| limit.is_some_and(|limit| Instant::now() >= limit);
-        let parted = self.0.participate(slot, || late(deadline));
-        if parted == Exit::Forked {
+        let exit = self.0.participate(slot, || late(deadline));
+        if exit == Exit::Forked {
             return true;
         }
-        self.0.workers.part(&self.0, slot);
-        // Not beside other jobs: their participants have a better use for the CPU.
-        if parted == Exit::Exhausted && self.0.process.active.load(Ordering::Relaxed) <= 1 {
+        self.0.workers.leave(&self.0, slot);
+        // Not while other jobs are in flight: their participants have a better use for the CPU.
+        if exit == Exit::Exhausted && self.0.process.active.load(Ordering::Relaxed) <= 1 {
             let linger = Instant::now().checked_add(LINGER);
             while !self.is_done() && !late(linger) && !late(deadline) {
                 std::hint::spin_loop();
@@ -397,13 +411,13 @@ pub(super) fn run_caught(work: &dyn Work, units: Range<usize>) -> Result<(), (us
 }
 
 /// Runs `unit`; a panic becomes its error, with `number`.
-pub fn caught(number: usize, unit: impl FnOnce() -> Result<(), (usize, Error)>) -> Result<(), (usize, Error)> {
+pub(crate) fn caught(number: usize, unit: impl FnOnce() -> Result<(), (usize, Error)>) -> Result<(), (usize, Error)> {
     catch_unwind(AssertUnwindSafe(unit)).unwrap_or_else(|payload| Err((number, panicked(payload))))
 }
 
 /// The error of a unit that panicked with `payload`.
 fn panicked(payload: Box<dyn Any + Send>) -> Error {
-    let said = if let Some(text) = payload.downcast_ref::<&str>() {
+    let message = if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {
         text.clone()
@@ -412,10 +426,47 @@ fn panicked(payload: Box<dyn Any + Send>) -> Error {
         std::mem::forget(payload);
         "with no message".to_owned()
     };
-    Error::runtime(format!("panicked: {said}"))
+    Error::runtime(format!("panicked: {message}"))
 }
 
-/// Keeps the lower one in `kept` and returns the other.
+/// Keeps the failure with the lower number in `kept` and returns the other.
 fn keep_lowest(kept: &mut Option<(usize, Error)>, failure: (usize, Error)) -> Option<(usize, Error)> {
     if kept.as_ref().is_none_or(|(unit, _)| failure.0 < *unit) { kept.replace(failure) } else { Some(failure) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::participants;
+
+    #[test]
+    fn test_participants_table() {
+        // units, threads, maximum → participants
+        let rows = [
+            (100, 8, None, 8),
+            (5, 8, None, 5),
+            (1, 8, None, 1),
+            (100, 1, None, 1),
+            (100, 8, Some(1), 1),
+            (100, 8, Some(2), 2),
+            (100, 8, Some(3), 3),
+            (2, 8, Some(3), 2),
+            (100, 8, Some(100), 8),
+            (0, 0, Some(0), 1),
+        ];
+        for (units, threads, maximum, expected) in rows {
+            assert_eq!(participants(units, threads, maximum), expected, "{:?}", (units, threads, maximum));
+        }
+    }
+
+    #[test]
+    fn test_bounds_hold_for_every_small_input() {
+        for units in 1..20 {
+            for threads in 1..20 {
+                for maximum in [None, Some(1), Some(2), Some(3), Some(50)] {
+                    let most = maximum.unwrap_or(threads).min(threads).min(units);
+                    assert_eq!(participants(units, threads, maximum), most);
+                }
+            }
+        }
+    }
 }

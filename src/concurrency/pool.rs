@@ -1,29 +1,22 @@
-//! What this process owns: one pool per size, made at first use, and the entry points that use it. A forked child starts
-//! from nothing: it neither uses nor frees nor locks what its parent had.
-#![allow(unsafe_code)] // One pointer that outlives every thread, and the handler that resets it in a forked child.
+//! The entry points: submit a job, open one, run work inline, shut down; and the pools that serve them, one per size, made
+//! at first use.
 
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::job::{Exit, Job, Limits, Outcome, Shared, Work, run_caught};
-use super::workers::{Workers, locked};
+use super::feed::Feed;
+use super::job::{Exit, Job, Limits, Outcome, Shared, Units, Work, run_caught};
+use super::lock::locked;
+use super::process::{Process, current};
+use super::ranges::Ranges;
+use super::workers::Workers;
 
-/// Everything that the room keeps between calls. Never freed, so that a thread may hold it at any time.
-pub(super) struct Process {
-    id: u32,
-    pools: Mutex<Pools>,
-    /// Jobs in flight.
-    pub(super) active: AtomicUsize,
-    /// Ended jobs whose work is being told: its thread may be on its way to or from the GIL.
-    pub(super) telling: AtomicUsize,
-    pub(super) cpus: OnceLock<usize>,
-}
-
+/// The pools of a process.
 #[derive(Default)]
-struct Pools {
+pub(super) struct Pools {
     by_size: Vec<&'static Workers>,
-    /// Those of jobs that stay isolated.
+    /// Those of isolated jobs, by size too.
     isolated: Vec<&'static Workers>,
     closed: bool,
 }
@@ -31,103 +24,40 @@ struct Pools {
 /// How long `shutdown` waits for running units.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
 
-/// The one root of the room's state: null until first use, and again in a forked child.
-static PROCESS: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
-
-/// This process's state, made on first use. Starts no thread and takes no lock.
-pub(super) fn current() -> &'static Process {
-    let id = std::process::id();
-    loop {
-        let found = PROCESS.load(Ordering::Acquire);
-        // SAFETY: null or from `Box::leak` below, published with release; never freed and never changed but through
-        // atomics and locks.
-        if let Some(process) = unsafe { found.as_ref() }
-            // A fork that bypasses the C library (a raw clone) runs no handler, and leaves the parent's state here.
-            && process.id == id
-        {
-            return process;
-        }
-        watch_forks();
-        let fresh = Box::leak(Box::new(Process {
-            id,
-            pools: Mutex::default(),
-            active: AtomicUsize::new(0),
-            telling: AtomicUsize::new(0),
-            cpus: OnceLock::new(),
-        }));
-        // Where another thread was faster, its state is taken and this one (a few words) stays behind.
-        let _ = PROCESS.compare_exchange(found, fresh, Ordering::AcqRel, Ordering::Acquire);
+/// The pool for jobs with these `limits`.
+fn workers(process: &Process, limits: Limits) -> &'static Workers {
+    let size = limits.threads.max(1);
+    let mut pools = locked(&process.pools);
+    let closed = pools.closed;
+    let same = if limits.isolated { &mut pools.isolated } else { &mut pools.by_size };
+    if let Some(workers) = same.iter().find(|workers| workers.size() == size) {
+        return workers;
     }
+    let workers: &'static Workers = Box::leak(Box::new(Workers::new(size, closed)));
+    same.push(workers);
+    workers
 }
 
-impl Process {
-    /// False in a forked child of the process that this state belongs to.
-    pub(super) fn is_here(&self) -> bool {
-        std::ptr::eq(PROCESS.load(Ordering::Acquire), self)
-    }
-
-    fn workers(&self, size: usize, isolated: bool) -> &'static Workers {
-        let mut pools = locked(&self.pools);
-        let closed = pools.closed;
-        let same = if isolated { &mut pools.isolated } else { &mut pools.by_size };
-        if let Some(workers) = same.iter().find(|workers| workers.size() == size) {
-            return workers;
-        }
-        let workers: &'static Workers = Box::leak(Box::new(Workers::new(size, closed)));
-        same.push(workers);
-        workers
-    }
-}
-
-/// Registers the handler that makes a child forget its parent's state; inherited by every child.
-#[cfg(unix)]
-fn watch_forks() {
-    use std::sync::atomic::AtomicBool;
-    static WATCHED: AtomicBool = AtomicBool::new(false);
-    extern "C" fn forget() {
-        PROCESS.store(std::ptr::null_mut(), Ordering::Release);
-    }
-    if !WATCHED.swap(true, Ordering::AcqRel) {
-        // SAFETY: the handler is a static function that only stores to an atomic, which is allowed between fork and exec.
-        // It does not run for vfork, whose child shares this memory. If registration fails (no memory), or a fork comes
-        // between the swap and this call, the process id still tells the child.
-        unsafe { libc::pthread_atfork(None, None, Some(forget)) };
-    }
-}
-
-#[cfg(not(unix))]
-fn watch_forks() {}
-
-/// Hands `work` to the pool of `limits.threads` and returns; `finished` tells the end.
+/// Hands `work` to the pool of `limits.threads` and returns; `finished` is called at the end.
 ///
-/// After `shutdown`, and where no thread can be started, the work runs here and is done when this returns: answers stay
+/// After `shutdown`, and where no thread can be started, the work runs here and is done when this returns: results stay
 /// right while an interpreter exits.
-pub fn submit(work: Arc<dyn Work>, limits: Limits) -> Job {
+pub(crate) fn submit(work: Arc<dyn Work>, limits: Limits) -> Job {
     start(work, limits, None)
 }
 
-/// `submit` and `help` in one: the caller's place is taken before anybody is woken, so a job for two participants wakes one
-/// thread, not two. It only helps where its pool has no other job: with several in flight the threads are awake and go from
-/// job to job, and callers in between would send them to sleep (16 callers: a third slower).
-pub fn submit_and_help(work: Arc<dyn Work>, limits: Limits, budget: Duration) -> Job {
+/// `submit` and `help` in one: the caller's place is taken before a thread is woken, so a job for two participants wakes one
+/// thread, not two. The caller helps only if its pool has no other job in flight: otherwise the threads are awake and go
+/// from job to job, and callers that take units would send them to sleep (16 callers: a third slower).
+pub(crate) fn submit_and_help(work: Arc<dyn Work>, limits: Limits, budget: Duration) -> Job {
     start(work, limits, Some(budget))
-}
-
-/// A job whose units are fed; see [`Job::open`].
-pub(super) fn open(work: Arc<dyn Work>, limits: Limits) -> Job {
-    let process = current();
-    let workers = process.workers(limits.threads.max(1), limits.isolated);
-    let job = Job(Shared::fed(process, workers, work, limits));
-    if workers.admit(&job.0, false).is_err() {
-        job.0.cancelled_before_start();
-    }
-    job
 }
 
 fn start(work: Arc<dyn Work>, limits: Limits, budget: Option<Duration>) -> Job {
     let process = current();
-    let workers = process.workers(limits.threads.max(1), limits.isolated);
-    let job = Job(Shared::new(process, workers, work, limits));
+    let workers = workers(process, limits);
+    let units = Ranges::new(work.units(), limits.participants.clamp(1, workers.size()), limits.grain);
+    let job = Job(Shared::new(process, workers, work, Units::Known(units)));
     if !job.0.unstarted() {
         job.0.finish();
         return job;
@@ -137,7 +67,7 @@ fn start(work: Arc<dyn Work>, limits: Limits, budget: Option<Duration>) -> Job {
         Ok(Some(slot)) => drop(job.help_from(slot, deadline)),
         Ok(None) => {}
         Err(()) => {
-            let slot = job.0.claim().expect("nobody else knows this job");
+            let slot = job.0.units.claim().expect("no other thread knows this job");
             if job.0.participate(slot, || false) != Exit::Forked {
                 job.0.finish();
             }
@@ -146,9 +76,25 @@ fn start(work: Arc<dyn Work>, limits: Limits, budget: Option<Duration>) -> Job {
     job
 }
 
+/// A job of the pool of `limits.threads` whose units are pushed one by one ([`Job::push`]) until it is closed
+/// ([`Job::close`]). While it has none, it occupies no thread and does not count as active.
+///
+/// After `shutdown` the job is over when this returns, and `finished` was told that it was cancelled.
+pub(crate) fn open(work: Arc<dyn Work>, limits: Limits) -> Job {
+    let process = current();
+    let workers = workers(process, limits);
+    let units = Feed::new(limits.participants.clamp(1, workers.size()), limits.grain);
+    let job = Job(Shared::new(process, workers, work, Units::Fed(units)));
+    if workers.admit(&job.0, false).is_err() {
+        job.0.stop(true);
+        job.0.finish();
+    }
+    job
+}
+
 /// Runs all of `work` on the calling thread, `grain` units at a time, and returns how it ended; `finished` is not called.
 /// No thread is started or woken, and no lock is taken.
-pub fn run_inline(work: &dyn Work, grain: usize) -> Outcome {
+pub(crate) fn run_inline(work: &dyn Work, grain: usize) -> Outcome {
     let process = current();
     process.active.fetch_add(1, Ordering::Relaxed);
     let (units, grain) = (work.units(), grain.max(1));
@@ -158,24 +104,25 @@ pub fn run_inline(work: &dyn Work, grain: usize) -> Outcome {
     Outcome { error, cancelled: false }
 }
 
-/// Whether `shutdown` was called: what is submitted now would run on its caller.
-pub fn is_shut_down() -> bool {
+/// Whether `shutdown` was called: work submitted now would run on its caller.
+pub(crate) fn is_shut_down() -> bool {
     locked(&current().pools).closed
 }
 
-/// Jobs in flight in this process, inline ones included: an instant's picture, for deciding about inline work.
-pub fn active() -> usize {
+/// Jobs in flight in this process as of now, inline ones included and open ones without units not: for deciding whether to
+/// run work inline.
+pub(crate) fn active() -> usize {
     current().active.load(Ordering::Relaxed)
 }
 
 /// `shutdown_within` five seconds.
-pub fn shutdown() -> bool {
+pub(crate) fn shutdown() -> bool {
     shutdown_within(SHUTDOWN_WAIT)
 }
 
 /// For interpreter exit: cancels every job, waits up to `limit` for running units, and lets later work run on its caller.
-/// True if every job is done. Call it without what `finished` needs (the GIL).
-pub fn shutdown_within(limit: Duration) -> bool {
+/// True if every job is done. Not while holding what `finished` needs (the GIL).
+pub(crate) fn shutdown_within(limit: Duration) -> bool {
     let process = current();
     let pools = {
         let mut pools = locked(&process.pools);
@@ -186,7 +133,7 @@ pub fn shutdown_within(limit: Duration) -> bool {
     jobs.iter().for_each(Job::cancel);
     let deadline = Instant::now().checked_add(limit);
     let ended = jobs.iter().all(|job| job.wait_until(deadline));
-    // A thread that waits for the GIL of an interpreter that ends is ended by Python in the middle of our frames.
+    // Python ends a thread that waits for the GIL of an exiting interpreter, in the middle of our frames.
     let quiet = || process.active.load(Ordering::SeqCst) == 0 && process.telling.load(Ordering::SeqCst) == 0;
     while !quiet() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
         std::thread::sleep(Duration::from_micros(50));

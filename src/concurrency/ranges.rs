@@ -1,11 +1,11 @@
-//! The units of a job as contiguous ranges, one per participant, from whose backs idle participants steal.
-//! Lock-free and pure: no thread, no clock, no idea what a unit is.
+//! The units of a job as contiguous ranges, one per participant, from the back of which idle participants
+//! steal. Lock-free and pure: no threads, no clock, no knowledge of what a unit is.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Units are handed out in steps (aligned groups of neighbours), so that the grouping of units does not depend on who
-/// runs them, and so that a range of any number of units fits one atomic word.
+/// Units are handed out in steps (aligned groups of neighbours), so that their grouping does not depend on which thread runs
+/// them, and so that a range of any number of units fits one atomic word.
 pub(super) struct Ranges {
     slots: Box<[Slot]>,
     units: usize,
@@ -17,14 +17,14 @@ pub(super) struct Ranges {
 /// A participant's place. Two cache lines wide, because processors fetch lines in pairs.
 #[repr(align(128))]
 struct Slot {
-    /// Steps that nobody has started: first in the high half, end in the low half. The word is the whole state, so a
-    /// value that comes back (a range stolen and stolen back) means the same as before.
+    /// Steps that have not been started: the first in the high half, the end in the low half. The word is the whole
+    /// state, so a value that recurs (a range stolen and stolen back) means the same as before.
     rest: AtomicU64,
-    held: AtomicBool,
+    taken: AtomicBool,
 }
 
 impl Ranges {
-    /// `units` in at most `participants` contiguous ranges, in runs of at most `grain` (fewer where a range is shorter).
+    /// `units` in at most `participants` contiguous ranges, run at most `grain` at a time (fewer if a range is shorter).
     pub(super) fn new(units: usize, participants: usize, grain: usize) -> Self {
         let participants = participants.max(1);
         let grain = grain.clamp(1, units.div_ceil(participants).max(1));
@@ -34,7 +34,7 @@ impl Ranges {
         let count = participants.min(steps.max(1) as usize) as u64;
         let slots = (0..count).map(|index| Slot {
             rest: AtomicU64::new(pack(steps * index / count, steps * (index + 1) / count)),
-            held: AtomicBool::new(false),
+            taken: AtomicBool::new(false),
         });
         Self { slots: slots.collect(), units, step, grain }
     }
@@ -44,37 +44,38 @@ impl Ranges {
         self.grain
     }
 
-    /// A free place, the one with the longest range; `None` if every place is held.
+    /// The free place with the longest range; `None` if every place is taken.
     pub(super) fn claim(&self) -> Option<usize> {
         loop {
-            let free = self.slots.iter().enumerate().filter(|(_, slot)| !slot.held.load(Ordering::Relaxed));
+            let free = self.slots.iter().enumerate().filter(|(_, slot)| !slot.taken.load(Ordering::Relaxed));
             let (index, slot) = free.max_by_key(|(index, slot)| (slot.len(), usize::MAX - index))?;
-            if !slot.held.swap(true, Ordering::AcqRel) {
+            if !slot.taken.swap(true, Ordering::AcqRel) {
                 return Some(index);
             }
         }
     }
 
-    /// Gives a place back; what is left of its range can be claimed or stolen.
+    /// Frees a place; the rest of its range can be claimed or stolen.
     pub(super) fn release(&self, slot: usize) {
-        self.slots[slot].held.store(false, Ordering::Release);
+        self.slots[slot].taken.store(false, Ordering::Release);
     }
 
-    /// How many more participants would find a place and a step; an instant's picture.
+    /// How many more participants would find a place and a step, as of now.
     pub(super) fn wanted(&self) -> usize {
-        let free = self.slots.iter().filter(|slot| !slot.held.load(Ordering::Relaxed)).count();
+        let free = self.slots.iter().filter(|slot| !slot.taken.load(Ordering::Relaxed)).count();
         if free == 0 { 0 } else { self.slots.iter().map(|slot| slot.len() as usize).sum::<usize>().min(free) }
     }
 
-    /// Whether a step is left that nobody has started; exact once no participant is left.
+    /// Whether a step has not been started; exact once no participant is left.
     pub(super) fn unstarted(&self) -> bool {
         self.slots.iter().any(|slot| slot.len() > 0)
     }
 
-    /// The next units for the holder of `slot`: from the front of its own range, else from the back of the longest one.
+    /// The next units for the holder of `slot`: from the front of its own range or, if that is empty, from the back of the
+    /// longest one.
     pub(super) fn next(&self, slot: usize) -> Option<Range<usize>> {
         let own = &self.slots[slot].rest;
-        // Relaxed throughout: a word carries no data but itself; what units read and write is ordered by the pool's lock.
+        // Relaxed throughout: the word guards no other data; what units read and write is ordered by the pool's lock.
         let popped = own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             let (first, end) = unpack(word);
             (first < end).then(|| pack(first + 1, end))
@@ -85,23 +86,24 @@ impl Ranges {
         }
     }
 
-    /// Takes the back half of the longest range (all of it where no participant holds it) into `own`, which is empty.
+    /// Moves the back half of the longest range (all of it if no participant holds its place) into `own`, which is empty,
+    /// and returns its first step.
     fn steal(&self, own: &AtomicU64) -> Option<u64> {
         loop {
             let victim = self.slots.iter().max_by_key(|slot| slot.len())?;
             let word = victim.rest.load(Ordering::Relaxed);
             let (first, end) = unpack(word);
             if first >= end {
-                // The longest was emptied since it was chosen: look again, unless nothing is left anywhere.
+                // It was emptied after it was chosen: look again, unless nothing is left anywhere.
                 if self.unstarted() {
                     continue;
                 }
                 return None;
             }
-            let middle = if victim.held.load(Ordering::Relaxed) { first + (end - first) / 2 } else { first };
+            let middle = if victim.taken.load(Ordering::Relaxed) { first + (end - first) / 2 } else { first };
             let shortened = pack(first, middle);
             if victim.rest.compare_exchange(word, shortened, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-                // A plain store: others change a range only while it is not empty, and `own` is empty.
+                // A plain store is enough: other threads change a range only while it is not empty.
                 own.store(pack(middle + 1, end), Ordering::Relaxed);
                 return Some(middle);
             }
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn test_a_range_that_nobody_holds_is_taken_whole() {
+    fn test_the_range_of_a_free_place_is_taken_whole() {
         let ranges = Ranges::new(16, 2, 1);
         let slot = ranges.claim().expect("free");
         assert_eq!(drain(&ranges, slot), (0..16).map(|unit| unit..unit + 1).collect::<Vec<_>>());

@@ -1,5 +1,6 @@
-//! The threads of one pool and the jobs that they serve: who joins which job, who is woken, who sleeps.
-//! Everything here changes under one lock, which is taken when a participant joins or parts, never per unit.
+//! The threads of one pool and the jobs that they serve: which thread joins which job, which is
+//! woken, which sleeps. Everything here changes under one lock, which is taken when a participant joins or leaves and when
+//! units are pushed to a job that may have another participant, never per unit of a job whose units are known.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,20 +8,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::job::{Exit, Shared};
+use super::lock::locked;
 
 /// A pool of at most `size` threads, started one by one as jobs want them and never joined.
 pub(super) struct Workers {
     size: usize,
     state: Mutex<State>,
     wake: Condvar,
-    /// Jobs that have no participant. Changed under the lock, read without it between runs.
+    /// Jobs with units to start and no participant. Changed under the lock, read without it between runs.
     unserved: AtomicUsize,
 }
 
 #[derive(Default)]
 struct State {
-    /// Every job that is not over, oldest first.
+    /// Every job that has a participant or a unit to start, in the order in which their turns come.
     jobs: VecDeque<Arc<Shared>>,
+    /// Open jobs that have neither: threads never look at them.
+    idle: VecDeque<Arc<Shared>>,
     /// Participants of all jobs, helping callers included; at most the pool's size.
     running: usize,
     threads: usize,
@@ -28,25 +32,25 @@ struct State {
     /// Threads awake (or about to be) that will look for a job before they sleep.
     looking: usize,
     /// Wake-ups that no sleeper has answered yet.
-    calls: usize,
+    wakeups: usize,
     closed: bool,
 }
 
 /// Threads to wake and to start, once the lock is released.
 #[derive(Clone, Copy, Default)]
-struct Summons {
+struct Recruits {
     wake: usize,
     start: usize,
 }
 
-/// How long a thread serves one job while another job has nobody: short enough that a small read beside a large one does
-/// not feel it, long enough that changing over costs nothing.
+/// How long a thread serves one job while another job has no participant: short enough that a small read beside a large one
+/// does not feel it, long enough that changing over costs nothing.
 const TURN: Duration = Duration::from_millis(10);
 
-/// Threads that one thread wakes or starts, each of which calls the next. A wake-up costs the waker 11 to 18 µs: two keep
-/// the way to a whole pool short; a helping caller, who has units to run at once, wakes only one.
-const CALLS: usize = 2;
-const CALLS_OF_A_HELPER: usize = 1;
+/// Threads that one thread wakes or starts; each of them does the same. A wake-up costs the waker 11 to 18 µs: two keep the
+/// way to a whole pool short; a helping caller, which has units to run at once, wakes only one.
+const FAN_OUT: usize = 2;
+const FAN_OUT_OF_A_HELPER: usize = 1;
 
 impl Workers {
     pub(super) fn new(size: usize, closed: bool) -> Self {
@@ -58,71 +62,105 @@ impl Workers {
         self.size
     }
 
-    /// Takes `job` in and calls for participants; with `joins`, the caller is the first of them and gets its place.
-    /// It joins only where no other job is in flight (see `submit_and_help`).
+    /// Takes `job` in and recruits participants; with `joins`, the caller is the first of them, and its place is returned.
+    /// It joins only if no other job is in flight (see `submit_and_help`).
     ///
     /// # Errors
-    /// The pool is closed: the caller keeps the job.
+    /// The pool is closed: the job is the caller's.
     pub(super) fn admit(&'static self, job: &Arc<Shared>, joins: bool) -> Result<Option<usize>, ()> {
         let mut state = locked(&self.state);
         if state.closed {
             return Err(());
         }
+        if !job.unstarted() {
+            state.idle.push_back(Arc::clone(job));
+            return Ok(None);
+        }
         state.jobs.push_back(Arc::clone(job));
-        self.mark_unserved(job, job.unstarted());
+        self.count(job);
         let slot = if joins && state.jobs.len() == 1 { self.enter(&mut state, job) } else { None };
-        self.call(state, if slot.is_some() { CALLS_OF_A_HELPER } else { CALLS });
+        self.recruit(state, if slot.is_some() { FAN_OUT_OF_A_HELPER } else { FAN_OUT });
         Ok(slot)
     }
 
+    /// Recruits participants for units that were pushed to `job`.
+    pub(super) fn feed(&'static self, job: &Arc<Shared>) {
+        let mut state = locked(&self.state);
+        // A job that is over has left the lists, and has nothing to start.
+        if job.unstarted() && take_out(&mut state.idle, job) {
+            job.activate();
+            state.jobs.push_back(Arc::clone(job));
+        }
+        self.count(job);
+        self.recruit(state, FAN_OUT);
+    }
+
     /// A place in `job` for the calling thread, if one is free and the pool has room for another participant.
+    #[cfg(test)]
     pub(super) fn join(&self, job: &Arc<Shared>) -> Option<usize> {
         let mut state = locked(&self.state);
-        // A job that is over has nothing left to start.
-        if job.unstarted() { self.enter(&mut state, job) } else { None }
+        // A job that was pushed to is joined once it is in the list; one that is over has nothing left to start.
+        if job.unstarted() && job.is_active() { self.enter(&mut state, job) } else { None }
     }
 
     /// The caller's participation ends; the last to leave a job with nothing left to start finishes it.
-    pub(super) fn part(&'static self, job: &Arc<Shared>, slot: usize) {
+    pub(super) fn leave(&'static self, job: &Arc<Shared>, slot: usize) {
         let mut state = locked(&self.state);
-        let over = self.leave(&mut state, job, slot);
-        self.call(state, CALLS);
+        let over = self.exit(&mut state, job, slot);
+        self.recruit(state, FAN_OUT);
         if over {
             job.finish();
         }
     }
 
-    /// Takes out a stopped job that nobody serves; true if this call did, which must then finish it.
+    /// Takes out a job that is over and has no participant; true if this call did, whose caller must then finish the job.
     pub(super) fn withdraw(&self, job: &Arc<Shared>) -> bool {
         let mut state = locked(&self.state);
-        let idle = job.members.load(Ordering::Relaxed) == 0 && state.remove(job);
-        if idle {
-            self.mark_unserved(job, false);
+        let removed = job.members.load(Ordering::Relaxed) == 0 && job.is_over() && state.remove(job);
+        if removed {
+            self.count(job);
         }
-        idle
+        removed
     }
 
-    /// Feeds `count` units to `job` and calls for participants.
-    pub(super) fn push(&'static self, job: &Arc<Shared>, count: usize) {
-        let state = locked(&self.state);
-        if let Some(feed) = job.feed() {
-            feed.push(count);
-            self.mark_unserved(job, job.members.load(Ordering::Relaxed) == 0 && job.unstarted());
-        }
-        self.call(state, CALLS);
-    }
-
-    /// Closes the feed of `job`; true if it is over thereby, and was taken out of the list: the caller must finish it.
-    pub(super) fn close_feed(&self, job: &Arc<Shared>) -> bool {
+    /// Refuses new jobs from now on; the jobs that are not over.
+    pub(super) fn close(&self) -> Vec<Arc<Shared>> {
         let mut state = locked(&self.state);
-        if let Some(feed) = job.feed() {
-            feed.close();
-        }
-        job.members.load(Ordering::Relaxed) == 0 && job.is_over() && state.remove(job)
+        state.closed = true;
+        state.jobs.iter().chain(&state.idle).cloned().collect()
     }
 
-    /// Counts the jobs that have units to start and no participant. Only under the lock.
-    fn mark_unserved(&self, job: &Shared, unserved: bool) {
+    fn enter(&self, state: &mut State, job: &Shared) -> Option<usize> {
+        if state.running >= self.size {
+            return None;
+        }
+        let slot = job.units.claim()?;
+        state.running += 1;
+        job.members.fetch_add(1, Ordering::Relaxed);
+        self.count(job);
+        Some(slot)
+    }
+
+    /// True if the job is over and was taken out of the list.
+    fn exit(&self, state: &mut State, job: &Arc<Shared>, slot: usize) -> bool {
+        // Before the units are looked at: see `Feed::push`.
+        job.units.release(slot);
+        state.running -= 1;
+        let last = job.members.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last && job.is_over() {
+            return state.remove(job);
+        }
+        if last && !job.unstarted() && take_out(&mut state.jobs, job) {
+            job.deactivate();
+            state.idle.push_back(Arc::clone(job));
+        }
+        self.count(job);
+        false
+    }
+
+    /// Counts `job` among the unserved ones exactly if it is one. Under the lock, after every change to it.
+    fn count(&self, job: &Shared) {
+        let unserved = job.members.load(Ordering::Relaxed) == 0 && job.unstarted();
         match (job.unserved.swap(unserved, Ordering::Relaxed), unserved) {
             (false, true) => drop(self.unserved.fetch_add(1, Ordering::Relaxed)),
             (true, false) => drop(self.unserved.fetch_sub(1, Ordering::Relaxed)),
@@ -130,45 +168,15 @@ impl Workers {
         }
     }
 
-    /// Refuses new jobs from now on; the jobs that are not over.
-    pub(super) fn close(&self) -> Vec<Arc<Shared>> {
-        let mut state = locked(&self.state);
-        state.closed = true;
-        state.jobs.iter().cloned().collect()
-    }
-
-    fn enter(&self, state: &mut State, job: &Shared) -> Option<usize> {
-        if state.running >= self.size {
-            return None;
-        }
-        let slot = job.claim()?;
-        state.running += 1;
-        job.members.fetch_add(1, Ordering::Relaxed);
-        self.mark_unserved(job, false);
-        Some(slot)
-    }
-
-    /// True if the job is over and was taken out of the list.
-    fn leave(&self, state: &mut State, job: &Arc<Shared>, slot: usize) -> bool {
-        job.release(slot);
-        state.running -= 1;
-        let last = job.members.fetch_sub(1, Ordering::Relaxed) == 1;
-        if last && job.is_over() {
-            return state.remove(job);
-        }
-        self.mark_unserved(job, last && job.unstarted());
-        false
-    }
-
-    /// Calls as many threads, up to `most`, as would find a place and are not on their way already.
-    fn call(&'static self, mut state: MutexGuard<'_, State>, most: usize) {
+    /// Wakes or starts as many threads, up to `most`, as would find a place and are not on their way already.
+    fn recruit(&'static self, mut state: MutexGuard<'_, State>, most: usize) {
         let number = state.threads;
-        let summons = state.summon(self.size, most);
+        let recruits = state.recruits(self.size, most);
         drop(state);
-        for _ in 0..summons.wake {
+        for _ in 0..recruits.wake {
             self.wake.notify_one();
         }
-        for number in number..number + summons.start {
+        for number in number..number + recruits.start {
             self.start(number);
         }
     }
@@ -189,7 +197,7 @@ impl Workers {
                 if job.participate(slot, || false) == Exit::Forked {
                     return;
                 }
-                self.part(&job, slot);
+                self.leave(&job, slot);
             }
         }
     }
@@ -209,7 +217,7 @@ impl Workers {
         Some((job, slot))
     }
 
-    /// A thread's life: serve the oldest job that wants somebody, sleep when none does.
+    /// A thread's loop: run the oldest job with a free place, sleep when there is none.
     fn serve(&'static self) {
         let mut state = locked(&self.state);
         loop {
@@ -218,22 +226,22 @@ impl Workers {
                 continue;
             };
             state.looking -= 1;
-            self.call(state, CALLS);
+            self.recruit(state, FAN_OUT);
             let joined = Instant::now();
             let leave = || self.unserved.load(Ordering::Relaxed) > 0 && joined.elapsed() > TURN;
-            let parted = job.participate(slot, leave);
-            if parted == Exit::Forked {
-                // The child's only thread comes out of a unit that forked; there is no workers to go back to.
+            let exit = job.participate(slot, leave);
+            if exit == Exit::Forked {
+                // The child's only thread comes out of a unit that forked; the pool is the parent's.
                 return;
             }
             state = locked(&self.state);
-            if parted == Exit::Called && state.remove(&job) {
+            if exit == Exit::Yielded && take_out(&mut state.jobs, &job) {
                 // It had its turn: the jobs behind it go first now.
                 state.jobs.push_back(Arc::clone(&job));
             }
-            if self.leave(&mut state, &job, slot) {
-                // `finished` may take long (it waits for the GIL), so another thread is called for what waits here.
-                self.call(state, CALLS);
+            if self.exit(&mut state, &job, slot) {
+                // `finished` may take long (it waits for the GIL), so another thread is recruited for what waits here.
+                self.recruit(state, FAN_OUT);
                 job.finish();
                 state = locked(&self.state);
             }
@@ -241,22 +249,22 @@ impl Workers {
         }
     }
 
-    /// Until somebody calls. Without spinning first: 20 µs of it, with or without yielding, showed no consistent gain on
-    /// two busy CPUs (a little faster under 16 callers, slower under one).
+    /// Until a recruiter wakes this thread. Without spinning first: 20 µs of it, with or without yielding, showed no
+    /// consistent gain on two busy CPUs (a little faster under 16 callers, slower under one).
     fn sleep<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.looking -= 1;
         state.asleep += 1;
-        while state.calls == 0 {
+        while state.wakeups == 0 {
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // Whoever called has moved this thread from `asleep` to `looking`.
-        state.calls -= 1;
+        // The recruiter has moved this thread from `asleep` to `looking`.
+        state.wakeups -= 1;
         state
     }
 }
 
 impl State {
-    fn summon(&mut self, size: usize, most: usize) -> Summons {
+    fn recruits(&mut self, size: usize, most: usize) -> Recruits {
         let room = size - self.running;
         let mut wanted = 0;
         for job in &self.jobs {
@@ -269,19 +277,19 @@ impl State {
         let wake = missing.min(self.asleep);
         let start = (missing - wake).min(size - self.threads);
         self.asleep -= wake;
-        self.calls += wake;
+        self.wakeups += wake;
         self.threads += start;
         self.looking += wake + start;
-        Summons { wake, start }
+        Recruits { wake, start }
     }
 
+    /// Takes `job` out of whichever list holds it; false if none does.
     fn remove(&mut self, job: &Arc<Shared>) -> bool {
-        let found = self.jobs.iter().position(|other| Arc::ptr_eq(other, job));
-        found.and_then(|index| self.jobs.remove(index)).is_some()
+        take_out(&mut self.jobs, job) || take_out(&mut self.idle, job)
     }
 }
 
-/// Locks. No code that can panic runs under a lock of this room, so a poisoned one is whole.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn take_out(jobs: &mut VecDeque<Arc<Shared>>, job: &Arc<Shared>) -> bool {
+    let found = jobs.iter().position(|other| Arc::ptr_eq(other, job));
+    found.and_then(|index| jobs.remove(index)).is_some()
 }

@@ -107,7 +107,8 @@ impl LoopQueue {
             call();
         }
         loop {
-            if let Some(reply) = reply.wait_timeout(LOOK) {
+            reply.wait_timeout(LOOK);
+            if let Some(reply) = reply.take() {
                 return reply;
             }
             if self.is_given_up() || closed() {

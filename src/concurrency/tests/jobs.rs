@@ -10,7 +10,7 @@ use super::super::{run_inline, submit, submit_and_help};
 use super::{Counted, limits};
 use crate::error::Error;
 
-/// A pause that differs from unit to unit, without a source of randomness.
+/// A pause that differs from unit to unit but not from run to run.
 fn pause(unit: usize) {
     sleep(Duration::from_nanos((unit as u64).wrapping_mul(2_654_435_761) % 50_000));
 }
@@ -51,11 +51,11 @@ fn test_no_units_finish_at_once() {
 fn test_stealing_evens_out_a_skewed_load() {
     // All the time is in the first of four ranges; without stealing, one thread would run all 40 of its units.
     let runners = Arc::new(Mutex::new(HashMap::new()));
-    let told = Arc::clone(&runners);
+    let counts = Arc::clone(&runners);
     let work = Counted::new(160, move |unit| {
         if unit < 40 {
             sleep(Duration::from_millis(3));
-            *told.lock().expect("no panic").entry(std::thread::current().id()).or_insert(0) += 1;
+            *counts.lock().expect("no panic").entry(std::thread::current().id()).or_insert(0) += 1;
         }
         Ok(())
     });
@@ -137,8 +137,8 @@ fn test_a_panic_is_an_error_and_the_pool_lives_on() {
         });
         submit(work.clone(), limits(2, 2, 1)).wait();
         let (unit, error) = work.outcome().error.expect("it panicked");
-        let said = ["panicked: a word", "panicked: round 1", "panicked: with no message"][round];
-        assert_eq!((unit, error.message.as_str()), (0, said));
+        let expected = ["panicked: a word", "panicked: round 1", "panicked: with no message"][round];
+        assert_eq!((unit, error.message.as_str()), (0, expected));
     }
     let work = Counted::new(10, |_| Ok(()));
     submit(work.clone(), limits(2, 2, 1)).wait();
@@ -187,7 +187,7 @@ fn test_help_keeps_to_its_budget() {
     });
     let job = submit(work.clone(), limits(2, 2, 1));
     assert!(!job.help(Duration::from_millis(5)));
-    assert!(work.ran() < 400, "the helper let go before the end");
+    assert!(work.ran() < 400, "the helper left before the end");
     assert!(!job.help(Duration::ZERO));
     job.wait();
     assert!(job.help(Duration::ZERO) && work.each_ran_once());
@@ -199,7 +199,7 @@ fn test_units_that_a_helper_leaves_are_run_by_others() {
         sleep(Duration::from_micros(500));
         Ok(())
     });
-    // A pool that no other test uses, whose threads nobody else would wake.
+    // A pool that no other test uses, so that no other job wakes its threads.
     let job = submit_and_help(work.clone(), limits(13, 1, 1), Duration::from_millis(2));
     assert!(!job.is_done());
     job.wait();

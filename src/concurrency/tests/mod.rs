@@ -1,5 +1,6 @@
-//! What the room promises, tested through its public interface.
+//! What this module promises, tested through the interface that the rest of the crate uses.
 
+mod fed;
 #[cfg(target_os = "linux")] // They count this process's threads in /proc.
 mod forks;
 mod jobs;
@@ -8,13 +9,14 @@ mod threads;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::{Limits, Outcome, Work};
 use crate::error::Error;
 
 type UnitResult = Result<(), (usize, Error)>;
 
-/// Units that run a closure, and that count themselves.
+/// Units that run a closure and are counted.
 struct Counted<F> {
     runs: Vec<AtomicUsize>,
     body: F,
@@ -52,7 +54,7 @@ impl<F> Counted<F> {
         self.peak.load(Ordering::SeqCst)
     }
 
-    /// The one outcome that `finished` was told.
+    /// The outcome that `finished` was told, which must be the only one.
     fn outcome(&self) -> Outcome {
         let mut outcomes = self.outcomes.lock().expect("no test panics under this lock");
         assert_eq!(outcomes.len(), 1, "finished is called exactly once");
@@ -75,7 +77,7 @@ impl<F: Fn(usize) -> UnitResult + Send + Sync + 'static> Work for Counted<F> {
     }
 
     fn finished(self: Arc<Self>, outcome: Outcome) {
-        assert_eq!(self.now.load(Ordering::SeqCst), 0, "every participant has let go");
+        assert_eq!(self.now.load(Ordering::SeqCst), 0, "every participant has left");
         self.references.store(Arc::strong_count(&self), Ordering::SeqCst);
         self.outcomes.lock().expect("no test panics under this lock").push(outcome);
     }
@@ -92,4 +94,16 @@ impl Drop for Leaves<'_> {
 
 fn limits(threads: usize, participants: usize, grain: usize) -> Limits {
     Limits { threads, participants, isolated: false, grain }
+}
+
+/// Whether `condition` becomes true within ten seconds.
+fn comes_true(condition: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }
