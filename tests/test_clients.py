@@ -103,7 +103,7 @@ def cluster() -> Iterator[Any]:
     os.environ.update(IN_CHILDREN)
     try:
         with LocalCluster(
-            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=2, processes=True, dashboard_address=":0"
         ) as one:
             with Client(one, set_as_default=False) as client:
                 yield client
