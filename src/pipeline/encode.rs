@@ -28,6 +28,17 @@ pub struct Writer<'a> {
     pub write_empty: bool,
 }
 
+/// A chunk or subchunk that is encoded: how it is stored, and what is written to it.
+#[derive(Debug, Clone, Copy)]
+pub struct WrittenCell<'a> {
+    /// Its steps.
+    pub chain: &'a Chain,
+    /// How its elements lie in its decoded form.
+    pub layout: &'a Layout,
+    /// What is written to it.
+    pub projections: Projections<'a>,
+}
+
 /// Where [`Writer::encode`] left the bytes to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoded {
@@ -40,22 +51,21 @@ pub enum Encoded {
 }
 
 impl Writer<'_> {
-    /// Merges `projections` over `old` (`None`: missing, or nothing of it remains) and encodes the result.
+    /// Merges the projections of `cell` over `old` (`None`: missing, or nothing of it remains) and encodes the result.
     ///
     /// # Errors
     /// What decoding `old` raises, what an encoder raises.
     pub fn encode(
         &self,
-        chain: &Chain,
-        layout: &Layout,
+        cell: WrittenCell<'_>,
         old: Option<&[u8]>,
-        projections: Projections<'_>,
         decoded: &mut DecodedChunk,
         out: &mut Vec<u8>,
     ) -> Result<Encoded> {
         // The bytes that references in the decoded chunk point to.
         let kept = TextArena::default();
-        self.merge(chain, layout, old, projections, decoded, &kept)?;
+        self.merge(cell, old, decoded, &kept)?;
+        let WrittenCell { chain, layout, .. } = cell;
         if !self.write_empty && is_empty(decoded, &self.format.empty) {
             return Ok(Encoded::Empty);
         }
@@ -76,13 +86,12 @@ impl Writer<'_> {
     /// The chunk's new elements, packed in stored form, in `decoded`.
     fn merge(
         &self,
-        chain: &Chain,
-        layout: &Layout,
+        cell: WrittenCell<'_>,
         old: Option<&[u8]>,
-        projections: Projections<'_>,
         decoded: &mut DecodedChunk,
         kept: &TextArena,
     ) -> Result<()> {
+        let WrittenCell { chain, layout, projections } = cell;
         let decoded = decoded.room(layout.len)?;
         if self.format.vlen.is_some() {
             // References of an earlier chunk are not valid any more.
@@ -168,8 +177,9 @@ impl Writer<'_> {
         if let Some(inner) = sharding.inner.as_shard() {
             return self.new_shard(inner, &plan.layout.shape, stored, projections);
         }
+        let cell = WrittenCell { chain: &sharding.inner, layout: &plan.layout, projections };
         let (mut decoded, mut out) = (DecodedChunk::take(), Vec::new());
-        Ok(match self.encode(&sharding.inner, &plan.layout, stored, projections, &mut decoded, &mut out)? {
+        Ok(match self.encode(cell, stored, &mut decoded, &mut out)? {
             Encoded::Empty => None,
             Encoded::Raw => Some(decoded.to_vec()),
             Encoded::Out => {

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use crate::codec::array_to_bytes::sharding::Sharding;
 use crate::error::{Error, Result};
 use crate::memory::{DecodedChunk, Scratch, SharedView, Slot};
-use crate::pipeline::encode::{Encoded, OldShard, Writer, lay_out};
+use crate::pipeline::encode::{Encoded, OldShard, Writer, WrittenCell, lay_out};
 use crate::pipeline::layout::Layout;
 use crate::pipeline::plan::ShardPlan;
 use crate::pipeline::{Batch, ChunkFormat, Projections, estimate};
@@ -160,8 +160,8 @@ impl Write {
         let axes: Vec<&[Axis]> = self.batch.projections_of(plan.chunk).collect();
         let projections = Projections { axes: &axes, lists: &self.batch.lists };
         let (mut decoded, mut out) = (DecodedChunk::take(), Scratch::take(Slot::Encoded));
-        let layout = self.layout(plan.chunk);
-        match writer.encode(&self.format.chain, layout, old, projections, &mut decoded, &mut out)? {
+        let cell = WrittenCell { chain: &self.format.chain, layout: self.layout(plan.chunk), projections };
+        match writer.encode(cell, old, &mut decoded, &mut out)? {
             Encoded::Empty => put(Change::Erase),
             Encoded::Raw => put(Change::Set(&[&decoded])),
             Encoded::Out => put(Change::Set(&[&out])),
