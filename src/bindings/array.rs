@@ -183,7 +183,8 @@ impl Array {
         if concurrency::is_shut_down() {
             return Err(shutting_down());
         }
-        let limits = self.limits(task.python_call(), usize::MAX);
+        // Units come one by one, so a participant that took several would leave others without work.
+        let limits = Limits { grain: 1, ..self.limits(task.python_call(), usize::MAX) };
         let work = Arc::new(CallWork::new(py, task, held)?);
         let job = concurrency::open(Arc::clone(&work) as Arc<dyn Work>, limits);
         Ok((None, Some(Py::new(py, Call::new(work, job))?)))

@@ -19,12 +19,14 @@ mod process;
 mod ranges;
 #[cfg(test)]
 mod tests;
+mod work;
 mod workers;
 
 pub(crate) use cpus::cpus;
-pub(crate) use job::{Job, Limits, Outcome, Work, caught, participants};
+pub(crate) use job::Job;
 pub(crate) use latch::Latch;
 pub(crate) use lock::locked;
 #[cfg(test)]
 pub(crate) use pool::shutdown_within;
 pub(crate) use pool::{active, is_shut_down, open, run_inline, shutdown, submit, submit_and_help};
+pub(crate) use work::{Limits, Outcome, Work, caught, participants};

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::feed::Feed;
-use super::job::{Exit, Job, Limits, Outcome, Shared, Units, Work, run_caught};
+use super::job::{Exit, Job, Shared, Units};
 use super::lock::locked;
 use super::process::{Process, current};
 use super::ranges::Ranges;
+use super::work::{Limits, Outcome, Work, run_caught};
 use super::workers::Workers;
 
 /// The pools of a process.
