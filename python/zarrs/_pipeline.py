@@ -16,9 +16,7 @@ from zarr.storage._common import StorePath
 from zarrs import _config, _drive, _fallback
 from zarrs._array import Arrays
 from zarrs._chunk_format import ChunkFormats
-from zarrs._codecs import data_types as _data_types
-from zarrs._codecs import evolve, split
-from zarrs._codecs import vlen as _text
+from zarrs._codecs import data_types, evolve, split, vlen
 from zarrs._stores.routes import Routes, Way, tell_refused_direct_io
 from zarrs.errors import UnsupportedError
 
@@ -247,7 +245,7 @@ class ZarrsCodecPipeline(CodecPipeline):
             store._check_writable()
             try:
                 format.swap_to(value_array.dtype)
-            except _data_types.IncompatibleDtype:
+            except data_types.IncompatibleDtype:
                 value_array = value_array.astype(format.dtype)
             if len(batch) == 1 and (value_array.shape != () or format.dtype.kind == "O"):
                 _check_single_element(batch[0], value_array, format.dtype)
@@ -255,7 +253,7 @@ class ZarrsCodecPipeline(CodecPipeline):
             try:
                 call = array.write(batch, value_array, drop_axes)
             except UnsupportedError:
-                stored = _text.without_missing(value_array, batch, self._codecs)
+                stored = vlen.without_missing(value_array, batch, self._codecs)
                 if stored is None:
                     raise
                 call = array.write(batch, stored, drop_axes)
@@ -306,8 +304,8 @@ def _check_single_element(item: Item, array: np.ndarray[Any, Any], dtype: Any) -
         return
     selected = array[out_selection] if chunk_selection else array
     if not (is_complete and array.shape != () and selected.shape == spec.shape):
-        if _text.is_text(spec.dtype):
-            _text.refuse_single_element()
+        if vlen.is_text(spec.dtype):
+            vlen.refuse_single_element()
         np.empty((), dtype)[()] = selected
 
 
