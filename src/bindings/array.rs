@@ -92,10 +92,10 @@ impl Array {
             return self.open_call(py, Task::FedRead(read, pending), held);
         };
         held.extend(owners);
-        let limited = self.is_limited(read.len());
+        let chunks = read.len();
         let mut read = StoreRead::new(read, store);
         let micros = read.estimate();
-        if !limited && dispatch::may_use_pool(micros, format.chain.python_call().is_some()) {
+        if self.may_divide(chunks, micros) {
             read.schedule_for(self.options.threads).map_err(raise)?;
         }
         self.run(py, Task::StoreRead(read, pending), held, micros)
@@ -122,10 +122,10 @@ impl Array {
             return self.open_call(py, Task::FedWrite(FedWrite::new(write)), held);
         };
         held.extend(owners);
-        let limited = self.is_limited(write.len());
+        let chunks = write.len();
         let mut write = StoreWrite::new(write, store);
         let micros = write.estimate();
-        if !limited && dispatch::may_use_pool(micros, format.chain.python_call().is_some()) {
+        if self.may_divide(chunks, micros) {
             write.schedule_for(self.options.threads).map_err(raise)?;
         }
         let memory = match &self.store {
@@ -158,9 +158,11 @@ impl Array {
         Ok(held)
     }
 
-    /// Whether the configuration allows fewer chunks in flight than there are.
-    fn is_limited(&self, chunks: usize) -> bool {
-        self.options.maximum.is_some_and(|maximum| maximum < chunks)
+    /// Whether units smaller than chunks may pay for a call on `chunks` that takes `micros`: it may go to the pool, and the
+    /// configuration does not allow fewer chunks in flight than there are.
+    fn may_divide(&self, chunks: usize, micros: f64) -> bool {
+        let limited = self.options.maximum.is_some_and(|maximum| maximum < chunks);
+        !limited && dispatch::may_use_pool(micros, self.format().chain.python_call().is_some())
     }
 
     fn limits(&self, python: Option<PythonCall>, units: usize) -> Limits {

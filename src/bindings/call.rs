@@ -110,9 +110,8 @@ impl Call {
             }
             Task::FedWrite(task) => {
                 let micros = task.write.estimate(id);
-                let by_subchunks =
-                    dispatch::place_of_units(micros, true, false) == Place::Pool(std::time::Duration::ZERO);
-                let units = task.feed(id, part_of(buffer)?, by_subchunks && !dedicated_thread);
+                let by_subchunks = dispatch::shares_out_shard(micros, dedicated_thread);
+                let units = task.feed(id, part_of(buffer)?, by_subchunks);
                 let units = units.map_err(|error| to_python(py, error))?;
                 self.start(py, &task.units, (units, micros), dedicated_thread, |unit| task.run(unit));
                 if self.unfed.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -122,6 +122,12 @@ pub fn place_of_units(micros: f64, dedicated_thread: bool, calls_python: bool) -
     }
 }
 
+/// Whether a fed shard that takes `micros` to encode is cut into units of subchunks, for several threads of the pool. A thread
+/// that works for one call alone encodes what it fetched.
+pub fn shares_out_shard(micros: f64, dedicated_thread: bool) -> bool {
+    !dedicated_thread && micros >= FED_BY_DEDICATED_THREAD.inline
+}
+
 /// Units that a participant takes at once: enough neighbours for a line along the array's last axis, few enough that all
 /// participants have work.
 pub fn grain(units: usize, threads: usize) -> usize {
